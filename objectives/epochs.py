@@ -1,0 +1,85 @@
+"""The Keras callback that follows a fit epoch by epoch: the live monitor (R8). Imports Keras."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from .callbacks import Listener, NonFinite, metric_value
+
+logger = logging.getLogger(__name__)
+
+
+class FitEnded(Exception):
+    """Leaves ``model.fit`` in the middle; what ended it waits in `EpochMonitor.failure`."""
+
+
+class EpochMonitor(keras.callbacks.Callback):
+    """Keeps the history and the weights of the best epoch, announces each new best, and tells the listeners.
+
+    Keras cuts the causes off exceptions that fly through ``fit``. So whatever ends the training early is kept in
+    `failure`, and only `FitEnded` is raised.
+
+    Args:
+        monitor: the metric to watch; smaller is better.
+        listeners: told each epoch, in this order.
+        gradient_norm: computes the gradient norm at the end of an epoch, if wanted.
+    """
+
+    def __init__(
+        self,
+        monitor: str,
+        listeners: Sequence[Listener] = (),
+        gradient_norm: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.history_of: dict[str, list[float]] = {}
+        self.best_value = math.inf
+        self.best_epoch = -1
+        self.best_weights: list[np.ndarray] = []
+        self.failure: Exception | None = None
+        self._monitor = monitor
+        self._listeners = tuple(listeners)
+        self._gradient_norm = gradient_norm
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Starts the clock."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Takes the values of the epoch, before any other callback changes the learning rate."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        values["seconds"] = time.perf_counter() - self._began
+        try:
+            self._follow(epoch, values)
+        except Exception as failure:
+            self.failure = failure
+            raise FitEnded from failure
+
+    def _follow(self, epoch: int, values: dict[str, float]) -> None:
+        value = metric_value(values, self._monitor)
+        _check_finite(epoch, values)
+        if self._gradient_norm is not None:
+            values["gradient_norm"] = self._gradient_norm()
+            _check_finite(epoch, values)
+        for name, number in values.items():
+            self.history_of.setdefault(name, []).append(number)
+        if value < self.best_value:
+            self.best_value, self.best_epoch = value, epoch
+            self.best_weights = self.model.get_weights()
+            logger.info("epoch %d: new best %s %.6g", epoch, self._monitor, value)
+        for listener in self._listeners:
+            listener(epoch, dict(values))
+
+
+def _check_finite(epoch: int, values: Mapping[str, float]) -> None:
+    for name, number in values.items():
+        if not math.isfinite(number):
+            raise NonFinite(epoch, name, number)

@@ -1,0 +1,85 @@
+"""The holdout objective: train on the training part, judge on the validation part after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..models.registry import get_builder
+from .callbacks import Listener
+from .runtime import set_seed
+from .training import FitResult, FitSettings, fit
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..storage.dataset import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What a trial came to.
+
+    Attributes:
+        fit: the fit itself.
+        values: val_loss, val_mse and val_mae in scaled units, val_rmse in the unit of the data set; of the best epoch.
+        model: the trained model with the weights of the best epoch.
+    """
+
+    fit: FitResult
+    values: dict[str, float]
+    model: keras.Model
+
+
+def holdout(
+    builder_key: str,
+    parameters: Mapping[str, object],
+    dataset: Dataset,
+    settings: FitSettings,
+    listeners: Sequence[Listener] = (),
+) -> TrialResult:
+    """A whole trial: seeds, builds, fits. The same arguments give the same bits, in this process or in another.
+
+    Args:
+        builder_key: the model's key, for instance ``stacked_lstm``.
+        parameters: the builder's parameters; the others take their defaults.
+        dataset: the data.
+        settings: how to train; `settings.seed` is set before the model is built.
+        listeners: called after each epoch; see `fit`.
+
+    Returns:
+        the result. Memory of the model is freed when the result is dropped and the next trial begins.
+
+    Raises:
+        ModelError: for an unknown builder or wrong parameters.
+        NonFinite, UnknownMetric: see `fit`.
+    """
+    import keras
+
+    builder = get_builder(builder_key)
+    keras.backend.clear_session()
+    set_seed(settings.seed)
+    model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
+    result = fit(model, dataset, settings, listeners)
+    values = {name: result.at_best(name) for name in ("val_loss", "val_mse", "val_mae")}
+    values["val_rmse"] = _rmse_in_unit(model, dataset, values["val_mse"], settings.batch_size)
+    return TrialResult(fit=result, values=values, model=model)
+
+
+def _rmse_in_unit(model: keras.Model, dataset: Dataset, mse: float, batch_size: int) -> float:
+    """Root mean squared error over the validation part and all outputs, in the data set's unit."""
+    if dataset.y_scaler is None:
+        return float(np.sqrt(mse))
+    scale = np.asarray(dataset.y_scaler.scale, dtype=np.float64)
+    if np.all(scale == scale[0]):
+        return float(np.sqrt(mse) * scale[0])
+    # Each output has a unit step of its own, so the errors must be weighed one by one.
+    windows, squares = dataset.val.windows, 0.0
+    for start in range(0, len(windows), batch_size):
+        positions = slice(start, start + batch_size)
+        predicted = model.predict_on_batch(windows.take(positions))
+        squares += float(np.sum(np.square((predicted - dataset.val.y[positions]) * scale, dtype=np.float64)))
+    return float(np.sqrt(squares / dataset.val.y.size))

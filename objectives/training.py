@@ -1,0 +1,202 @@
+"""One fit, one result: ``model.fit`` with the callbacks of R4, the best epoch's weights and the whole history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..storage.mistakes import Mistake
+from .callbacks import Listener
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..storage.dataset import Dataset, Part
+
+IN_MEMORY_BYTES = 512 * 2**20
+"""Up to this size the windows of a part are copied into one array; above it they are gathered batch by batch."""
+
+_GRADIENT_WINDOWS = 256
+
+
+class TrainingError(Mistake):
+    """Settings of a fit that break a rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How a model is trained; what is None is left out.
+
+    Args:
+        epochs: most passes over the training part.
+        batch_size: windows in a batch.
+        seed: start of all random numbers; from 0 to 2**32 - 1.
+        monitor: the metric that chooses the best epoch; smaller is better. ``val_loss`` holds the penalty, ``val_mse``
+            does not.
+        shuffle: a new order of the training windows each epoch, or the order of time.
+        patience: epochs without a new best until training stops (R4: 15).
+        reduce_lr_patience: epochs without a new best until the learning rate is lowered (R4: 8).
+        factor: by which it is lowered, in (0, 1).
+        min_lr: below which it never goes.
+        checkpoint: ``.keras`` file that always holds the best model so far.
+        gradient_norms: whether the history has the gradient norm of each epoch (R7).
+    """
+
+    epochs: int
+    batch_size: int
+    seed: int
+    monitor: str = "val_mse"
+    shuffle: bool = True
+    patience: int | None = None
+    reduce_lr_patience: int | None = None
+    factor: float = 0.5
+    min_lr: float = 1e-7
+    checkpoint: Path | None = None
+    gradient_norms: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks every value.
+
+        Raises:
+            TrainingError: with a sentence for each value that breaks its rule.
+        """
+        mistakes = [
+            f"'{name}' must be a whole number of at least 1; got {value!r}."
+            for name in ("epochs", "batch_size", "patience", "reduce_lr_patience")
+            if not _is_count(value := getattr(self, name)) and not (value is None and name.endswith("patience"))
+        ]
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            mistakes.append(f"'seed' must be a whole number from 0 to 4294967295; got {self.seed!r}.")
+        if not 0.0 < self.factor < 1.0:
+            mistakes.append(f"'factor' must be a number in (0, 1); got {self.factor!r}. The default is 0.5.")
+        if not (math.isfinite(self.min_lr) and self.min_lr >= 0.0):
+            mistakes.append(
+                f"'min_lr' must be a finite number of at least 0; got {self.min_lr!r}. The default is 1e-07."
+            )
+        if self.checkpoint is not None and self.checkpoint.suffix != ".keras":
+            mistakes.append(f"'checkpoint' must be a file that ends in .keras; got '{self.checkpoint.name}'.")
+        if mistakes:
+            raise TrainingError(mistakes)
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What a fit came to.
+
+    Attributes:
+        monitor: the metric that chose the best epoch.
+        best_value: its smallest value.
+        best_epoch: the first epoch that had it, from 0.
+        history: a value an epoch for loss, val_loss, each metric and its val_ twin, learning_rate (used in that epoch),
+            seconds, and gradient_norm where asked for.
+        best_weights: the model's weights after the best epoch, as ``get_weights`` gives them.
+        n_parameters: number of all weights, trained or not.
+        stopped: why it ended: ``epochs`` (all were trained) or ``patience``.
+    """
+
+    monitor: str
+    best_value: float
+    best_epoch: int
+    history: dict[str, list[float]]
+    best_weights: list[np.ndarray]
+    n_parameters: int
+    stopped: str
+
+    def at_best(self, metric: str) -> float:
+        """The metric's value in the best epoch."""
+        return self.history[metric][self.best_epoch]
+
+
+def fit(model: keras.Model, dataset: Dataset, settings: FitSettings, listeners: Sequence[Listener] = ()) -> FitResult:
+    """Trains a compiled model; at the end it has the weights of its best epoch, whatever ended the training.
+
+    It is one plain ``model.fit``: the numbers are those of a Keras script that seeds, builds and fits in the same way.
+
+    Args:
+        model: a compiled model from (n, lookback, n_features) to (n, n_outputs).
+        dataset: trained on its part `train`, validated on its part `val` after each epoch.
+        settings: how to train. The seed must have been set before the model was built (`set_seed`); it is not set here.
+        listeners: called after each epoch; one that raises ends the training, and its exception comes out of here.
+
+    Returns:
+        the result of the fit.
+
+    Raises:
+        NonFinite: as soon as a loss or metric is NaN or infinite.
+        UnknownMetric: after the first epoch, if there is no metric named `settings.monitor`.
+    """
+    from .epochs import EpochMonitor, FitEnded
+    from .gradients import gradient_norm_of
+
+    gradient_norm = None
+    if settings.gradient_norms:
+        first = slice(0, _GRADIENT_WINDOWS)
+        gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
+    monitor = EpochMonitor(settings.monitor, listeners, gradient_norm)
+    try:
+        model.fit(
+            **_fit_data(dataset.train, settings),
+            validation_data=_validation_data(dataset.val, settings),
+            epochs=settings.epochs,
+            callbacks=[monitor, *_documented_callbacks(settings)],
+            verbose=0,
+        )
+    except FitEnded:
+        assert monitor.failure is not None
+    finally:
+        if monitor.best_weights:
+            model.set_weights(monitor.best_weights)
+    if monitor.failure is not None:
+        raise monitor.failure
+    n_epochs = len(monitor.history_of["loss"])
+    return FitResult(
+        monitor=settings.monitor,
+        best_value=monitor.best_value,
+        best_epoch=monitor.best_epoch,
+        history=monitor.history_of,
+        best_weights=monitor.best_weights,
+        n_parameters=model.count_params(),
+        stopped="epochs" if n_epochs == settings.epochs else "patience",
+    )
+
+
+def _fit_data(part: Part, settings: FitSettings) -> dict[str, Any]:
+    if part.windows.nbytes <= IN_MEMORY_BYTES:
+        return {"x": part.windows.array(), "y": part.y, "batch_size": settings.batch_size, "shuffle": settings.shuffle}
+    from .batches import WindowBatches
+
+    batches = WindowBatches(part.windows, part.y, batch_size=settings.batch_size, shuffle=settings.shuffle)
+    return {"x": batches, "shuffle": False, "batch_size": None}
+
+
+def _validation_data(part: Part, settings: FitSettings) -> Any:
+    if part.windows.nbytes <= IN_MEMORY_BYTES:
+        return part.windows.array(), part.y
+    from .batches import WindowBatches
+
+    return WindowBatches(part.windows, part.y, batch_size=settings.batch_size, shuffle=False)
+
+
+def _documented_callbacks(settings: FitSettings) -> list[keras.callbacks.Callback]:
+    """R4; EarlyStopping need not restore the best weights, as every fit does."""
+    from keras.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+
+    watch = {"monitor": settings.monitor, "mode": "min", "verbose": 0}
+    callbacks: list[keras.callbacks.Callback] = []
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(patience=settings.patience, **watch))
+    if settings.checkpoint is not None:
+        callbacks.append(ModelCheckpoint(str(settings.checkpoint), save_best_only=True, **watch))
+    if settings.reduce_lr_patience is not None:
+        reduction = {"patience": settings.reduce_lr_patience, "factor": settings.factor, "min_lr": settings.min_lr}
+        callbacks.append(ReduceLROnPlateau(**reduction, **watch))
+    return callbacks
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,0 +1,97 @@
+"""The page inside a bundle that tells a colleague how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import layout
+from .evaluation import Evaluation
+
+
+def bundle_readme(information: Mapping[str, Any], evaluation: Evaluation) -> str:
+    """Markdown: what the model does, how good it is, how to load it with greentune, with Keras and with TensorFlow.
+
+    Args:
+        information: the content of ``model_info.json``.
+    """
+    data, model = information["data"], information["model"]
+    steps = ", ".join(str(step) for step in data["steps_ahead"])
+    what = (
+        f"the {data['spec'].get('target') or 'target'} {steps} step(s) ahead" if steps else "the target of its arrays"
+    )
+    listed = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in layout.FILES.items())
+    return f"""# Forecaster `{information["builder"]}`
+
+Made by greentune {information["versions"].get("greentune", "")} on {information["created"]}. It forecasts {what}
+in {data["unit"]} from windows of {data["lookback"]} steps × {data["n_features"]} features
+({model["n_parameters"]:,} parameters).
+
+{_figures(evaluation)}
+
+## With greentune
+
+{_with_greentune(data)}
+
+    python -m greentune.reports.verify THIS_FOLDER     # does it still give the same figures?
+
+## With Keras 3 alone (JAX or TensorFlow)
+
+```python
+import json
+import keras
+
+model = keras.saving.load_model("{layout.MODEL}", compile=False)
+scalers = json.load(open("{layout.SCALERS}"))
+# x: (n, {data["lookback"]}, {data["n_features"]}), features in the order of model_info.json → data → feature_names,
+# each scaled: (value - offset) / scale
+scaled = model.predict(x)
+{_unscale(data)}
+```
+
+## With TensorFlow alone
+
+```python
+import tensorflow as tf
+
+loaded = tf.saved_model.load("{layout.SAVED_MODEL}")
+scaled = loaded.serve(x)
+```
+
+## Files
+
+| file | what it is |
+|---|---|
+{listed}
+
+`{layout.SCALERS_JOBLIB}` is a pickle: load it only if you trust where this folder comes from. The JSON holds the same
+numbers.
+"""
+
+
+def _figures(evaluation: Evaluation) -> str:
+    rmse, skill = evaluation.metrics.get("rmse"), evaluation.metrics.get("skill")
+    if rmse is None:
+        return "Its error on the test part could not be computed."
+    text = f"On {evaluation.n:,} test windows: RMSE {rmse:.4g} {evaluation.unit}"
+    return f"{text}." if skill is None else f"{text}, skill {skill:+.3f} against persistence."
+
+
+def _with_greentune(data: Mapping[str, Any]) -> str:
+    if not data["steps_ahead"]:
+        return "    # trained on ready arrays: give windows of the same features, scaled in the same way\n" + _code(
+            "forecast = Forecaster.load('THIS_FOLDER').predict_windows(x)"
+        )
+    return "    tune predict THIS_FOLDER series.csv --out forecasts.csv\n\n" + _code(
+        "forecasts = Forecaster.load('THIS_FOLDER').predict('series.csv')"
+    )
+
+
+def _code(line: str) -> str:
+    return f"```python\nfrom greentune.reports import Forecaster\n\n{line}\n```"
+
+
+def _unscale(data: Mapping[str, Any]) -> str:
+    if data["unit"] == "scaled units":
+        return "# no scaler of the target is known: the forecast stays in scaled units"
+    return f"y = scaled * scalers['y']['scale'] + scalers['y']['offset']   # {data['unit']}"

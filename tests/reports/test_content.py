@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from greentune.reports.content import ReportContent, Search, TrialRow, Winner, data_facts, report_content
+from greentune.reports.model_info import versions
+from greentune.storage.dataset import Dataset
+
+from .conftest import Trained
+
+
+def content_of(trained: Trained, **changes: object) -> ReportContent:
+    """A report on the small wind farm."""
+    parameters = {"units": [4], "learning_rate": 0.01}
+    given = {
+        "title": "Small farm",
+        "created": "2026-11-23 12:00 UTC",
+        "dataset": trained.dataset,
+        "evaluation": trained.evaluation,
+        "predicted": trained.predicted,
+        "history": trained.history,
+        "winner": Winner("flat", parameters, 153, 7, 1, 3, "val_mse", 0.0123, "jax", ("As good as its trial.",)),
+        "search": Search(
+            study="small",
+            sampler="tpe",
+            pruner="median",
+            seed=1,
+            monitor="val_mse",
+            counts={"complete": 2, "pruned": 5},
+            workers=2,
+            seconds=75.0,
+            space={"units": [[4], [8]], "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}},
+            best_trials=(
+                TrialRow(7, 0.0123, parameters, 0.91, 3.0),
+                TrialRow(2, 0.0150, {"units": [8], "learning_rate": 0.01}, 0.95, 2.0),
+            ),
+        ),
+        "commands": [("Forecast a series", "tune predict winner series.csv --out forecasts.csv")],
+        "versions": versions(),
+    }
+    return report_content(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_facts_of_a_series(dataset: Dataset) -> None:
+    facts = data_facts(dataset)
+    assert facts.first == "2024-01-01 00:00 UTC"
+    assert facts.last == "2024-01-25 23:00 UTC"
+    assert facts.counts["target_missing"] == 3
+    assert [part.name for part in facts.parts] == ["train", "val", "test"]
+    assert facts.parts[0].n_windows == len(dataset.train.windows)
+    assert facts.parts[2].last == "2024-01-25 23:00 UTC"
+
+
+def test_every_feature_is_explained(dataset: Dataset) -> None:
+    meanings = dict(data_facts(dataset).features)
+    assert meanings["power"] == "own past"
+    assert meanings["weather@+3"] == "known ahead, at the target time"
+    assert meanings["hour_sin@+3"] == "calendar, at the target time"
+
+
+def test_facts_of_arrays(tiny_dataset: Dataset) -> None:
+    facts = data_facts(tiny_dataset)
+    assert facts.first is None
+    assert facts.scaling == "unknown"
+    assert facts.parts[0].n_left_out is None
+    assert {meaning for _, meaning in facts.features} == {"as in the arrays"}
+
+
+def test_report_gathers_pictures_reading_and_limits(trained: Trained) -> None:
+    content = content_of(trained, limits=("Mine.",))
+    assert sorted(content.figures) == ["curves", "forecast", "residuals", "scatter"]
+    assert all(image.startswith(b"\x89PNG") for image in content.figures.values())
+    assert content.residual_reading.endswith(".")
+    assert any("8 steps lie between" in sentence for sentence in content.validation)
+    assert any("known ahead" in sentence for sentence in content.limits)
+    assert content.limits[-1] == "Mine."

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from greentune.reports.content import ReportContent, Search, TrialRow
+from greentune.reports.layout import BundleError
+from greentune.reports.page import render, write_report
+from greentune.storage.dataset import Dataset
+
+from .conftest import Trained, train
+from .test_content import content_of
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Structure(HTMLParser):
+    """Open and closed tags, and every address that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def structure(page: str) -> Structure:
+    parser = Structure()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+@pytest.fixture(scope="module")
+def content(trained: Trained) -> ReportContent:
+    return content_of(trained)
+
+
+def test_page_is_one_file_without_scripts(content: ReportContent) -> None:
+    page = render(content)
+    seen = structure(page)
+    assert "script" not in seen.tags
+    assert len(seen.fetched) == 4
+    assert all(address.startswith("data:image/png;base64,") for address in seen.fetched)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_first_line_says_what_was_found(content: ReportContent) -> None:
+    seen = structure(render(content))
+    assert seen.tags.index("h1") < seen.tags.index("p")
+    (headline,) = re.findall(r"<h1[^>]*>(.*?)</h1>", render(content))
+    assert "3 hours ahead" in headline
+    assert "persistence" in headline
+
+
+def test_a_forecast_worse_than_persistence_is_called_so(content: ReportContent) -> None:
+    evaluation = {**content.evaluation, "test": {**content.evaluation["test"], "skill": -0.1}}
+    page = render(dataclasses.replace(content, evaluation=evaluation))
+    assert '<h1 class="bad">' in page
+    assert "does not beat persistence" in page
+
+
+def test_every_section_and_figure_is_there(content: ReportContent) -> None:
+    text = " ".join(structure(render(content)).text)
+    for words in (
+        "Forecast",
+        "Against what anybody could forecast",
+        "same hour yesterday",
+        "Errors",
+        "The model",
+        "learning_rate",
+        "The search",
+        "2 complete, 5 pruned in 1 min 15 s with 2 workers",
+        "What was searched",
+        "The data",
+        "rows without target",
+        "weather@+3",
+        "Limits",
+        "tune predict winner",
+        "greentune 0",
+    ):
+        assert words in text, words
+
+
+def test_parameters_that_do_not_differ_leave_the_table_of_trials(content: ReportContent) -> None:
+    assert "The same in all of these: learning_rate = 0.01." in render(content)
+
+
+def test_several_outputs_get_a_table(content: ReportContent) -> None:
+    row = {"output": 0, "step_ahead": 1, "rmse": 1.0, "mae": 1.0, "bias": 0.0, "r2": None, "skill": None}
+    evaluation = {**content.evaluation, "per_output": [row, {**row, "output": 1, "step_ahead": None}]}
+    page = render(dataclasses.replace(content, evaluation=evaluation))
+    assert "Step by step" in page
+    assert "output 2" in page
+
+
+def test_everything_from_outside_is_escaped(content: ReportContent) -> None:
+    evil = "<script>alert('x')</script>&\""
+    search = Search(
+        evil,
+        evil,
+        evil,
+        1,
+        evil,
+        {evil: 1},
+        space={evil: evil},
+        best_trials=(TrialRow(1, 0.1, {evil: evil}),),
+        notes=(evil,),
+    )
+    page = render(
+        dataclasses.replace(
+            content,
+            title=evil,
+            created=evil,
+            search=search,
+            winner=dataclasses.replace(content.winner, builder=evil, parameters={evil: evil}, notes=(evil,)),
+            data=dataclasses.replace(
+                content.data,
+                source=evil,
+                target=evil,
+                unit=evil,
+                features=((evil, evil),),
+                attribution=evil,
+                notes=(evil,),
+            ),
+            residual_reading=evil,
+            forecast_caption=evil,
+            validation=(evil,),
+            limits=(evil,),
+            commands=((evil, evil),),
+            versions={evil: evil},
+            evaluation={**content.evaluation, "units": evil, "notes": [evil]},
+        )
+    )
+    seen = structure(page)
+    assert "script" not in seen.tags
+    assert "<script" not in page
+
+
+def test_report_without_search_series_or_pictures(tiny_dataset: Dataset) -> None:
+    content = content_of(train(tiny_dataset), search=None)
+    seen = structure(render(dataclasses.replace(content, figures={})))
+    assert "img" not in seen.tags
+    assert "cannot be known" in " ".join(seen.text)
+
+
+def test_no_completed_trial(content: ReportContent) -> None:
+    assert content.search is not None
+    search = dataclasses.replace(content.search, best_trials=(), space={})
+    assert "No trial was completed." in render(dataclasses.replace(content, search=search))
+
+
+def test_report_is_written_whole(content: ReportContent, tmp_path: Path) -> None:
+    path = write_report(tmp_path / "deep" / "report.html", content)
+    assert path.read_text(encoding="utf-8") == render(content)
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_report_that_cannot_be_written(content: ReportContent, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(BundleError, match="report must be written whole"):
+        write_report(tmp_path / "report.html", content)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_browser_shows_the_page(content: ReportContent, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    path = write_report(tmp_path / "report.html", content)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    more = ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run([browser, *options, *more, path.as_uri()], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("<img") == 4
+    assert "How it was validated" in done.stdout

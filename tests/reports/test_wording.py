@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from greentune.reports.wording import duration, headline, horizon, number, percent, setting, steps
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.75649, "0.756"),
+        (-0.05, "−0.050"),
+        (0.0, "0.000"),
+        (1e-5, "1e−05"),
+        (123456.0, "1.23e+05"),
+        (None, "–"),
+        (1234, "1,234"),
+    ],
+)
+def test_number(value: float | None, expected: str) -> None:
+    assert number(value) == expected
+
+
+def test_percent() -> None:
+    assert percent(0.2734) == "27\u00a0%"
+    assert percent(-0.0123, 1) == "−1.2\u00a0%"
+    assert percent(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [([64, 32], "[64, 32]"), (0.0005, "0.0005"), (True, "true"), ("adam", "adam"), (None, "null"), (16, "16")],
+)
+def test_setting(value: object, expected: str) -> None:
+    assert setting(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (432.0, "7 min 12 s"), (11_100.0, "3 h 5 min"), (None, "–")],
+)
+def test_duration(seconds: float | None, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "expected"),
+    [
+        (3, 3600.0, "3 hours"),
+        (1, 3600.0, "1 hour"),
+        (24, 3600.0, "24 hours"),
+        (48, 3600.0, "2 days"),
+        (3, 900.0, "45 minutes"),
+        (1, 30.0, "30 seconds"),
+        (3, None, "3 steps"),
+    ],
+)
+def test_steps(count: int, seconds: float | None, expected: str) -> None:
+    assert steps(count, seconds) == expected
+
+
+def test_horizon() -> None:
+    assert horizon((3,), 3600.0) == "3 hours ahead"
+    assert horizon((1, 2, 3), 3600.0) == "1 hour to 3 hours ahead"
+    assert horizon((), None) == ""
+
+
+def evaluation(rmse: float | None, skill: float | None, yesterday: float = 0.5) -> dict[str, Any]:
+    return {
+        "part": "test",
+        "units": "MW",
+        "test": {"rmse": rmse, "skill": skill},
+        "baselines": {"persistence": {"skill": skill}, "same_hour_yesterday": {"skill": yesterday}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "says", "beats"),
+    [
+        (
+            evaluation(0.756, 0.27),
+            "beats persistence: it misses by 0.756\u00a0MW (RMSE) on the test part, 27\u00a0% less",
+            True,
+        ),
+        (evaluation(1.03, 0.004), "barely beats persistence", True),
+        (evaluation(1.2, -0.16), "does not beat persistence", False),
+        (evaluation(1.2, 0.0), "does not beat persistence", False),
+        (evaluation(0.9, 0.2, -0.1), "but not same hour yesterday", True),
+        (evaluation(0.1, None), "cannot be known", None),
+        (evaluation(None, None), "could not be judged", None),
+    ],
+)
+def test_headline_says_plainly_whether_it_beats_persistence(
+    values: dict[str, Any], says: str, beats: bool | None
+) -> None:
+    text, verdict = headline(values, "3 hours ahead")
+    assert says in text
+    assert verdict is beats

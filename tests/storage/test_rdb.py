@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from greentune.storage.rdb import StorageError, exclusive, open_storage, redact, storage_url
+
+CLAIMER = """
+import sys, time
+from greentune.storage import rdb
+if sys.argv[4] == "unprotected":
+    rdb.begin_immediate = lambda connection: None
+import optuna
+from greentune.tuning import queue
+from greentune.tuning.owner import this_owner
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+storage = rdb.open_storage(sys.argv[1], create=False)
+study = optuna.load_study(study_name="race", storage=storage)
+owner = this_owner(int(sys.argv[3]))
+time.sleep(max(0.0, float(sys.argv[2]) - time.time()))
+while (trial_id := queue.claim(study, storage, owner)) is not None:
+    print(trial_id, flush=True)
+    trial = optuna.trial.Trial(study, trial_id)
+    try:
+        study.tell(trial, 0.0)
+    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+        pass
+"""
+
+
+def race(database: Path, *, protected: bool, n_tickets: int = 108, n_workers: int = 8) -> list[str]:
+    """Claims of eight processes that begin at the same moment: one trial id a claim."""
+    study = optuna.create_study(storage=open_storage(database), study_name="race")
+    for number in range(n_tickets):
+        study.enqueue_trial({}, user_attrs={"ticket": f"{number:05d}"})
+    start = str(time.time() + 6)
+    mode = "protected" if protected else "unprotected"
+    arguments = [sys.executable, "-c", CLAIMER, str(database), start]
+    workers = [
+        subprocess.Popen([*arguments, str(worker), mode], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE)
+        for worker in range(n_workers)
+    ]
+    claims = []
+    for worker in workers:
+        printed, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0 or not protected, errors
+        claims += printed.split()
+    return claims
+
+
+def test_eight_workers_claim_each_ticket_once(tmp_path: Path) -> None:
+    claims = race(tmp_path / "race.db", protected=True)
+    assert len(claims) == len(set(claims)) == 108
+    states = [t.state for t in optuna.load_study(study_name="race", storage=open_storage(tmp_path / "race.db")).trials]
+    assert states == [TrialState.COMPLETE] * 108
+
+
+def test_without_begin_immediate_tickets_are_claimed_twice(tmp_path: Path) -> None:
+    """The mutation check: the race test would see it if the protection went."""
+    claims = race(tmp_path / "race.db", protected=False)
+    assert len(claims) > len(set(claims))
+
+
+def test_eight_processes_open_a_fresh_file_at_once(tmp_path: Path) -> None:
+    program = "import sys; from greentune.storage.rdb import open_storage; open_storage(sys.argv[1])"
+    openers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "fresh.db")], stderr=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    for opener in openers:
+        _, errors = opener.communicate(timeout=120)
+        assert opener.returncode == 0, errors
+
+
+def test_connections_use_a_write_ahead_log_and_full_synchronisation(tmp_path: Path) -> None:
+    with open_storage(tmp_path / "a.db").engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+
+
+def test_braces_in_a_path_are_kept(tmp_path: Path) -> None:
+    open_storage(tmp_path / "a{b}.db")
+    assert (tmp_path / "a{b}.db").exists()
+
+
+def test_lock_lets_one_at_a_time(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path / "a.db")
+    program = (
+        "import sys; from greentune.storage.rdb import exclusive, open_storage\n"
+        "storage = open_storage(sys.argv[1], create=False)\n"
+        "with exclusive(storage, 'x'): print('in')"
+    )
+    with exclusive(storage, "x"):
+        other = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "a.db")], stdout=subprocess.PIPE, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=3)
+    assert other.communicate(timeout=60)[0] == "in\n"
+
+
+def test_path_and_url_name_the_same_file(tmp_path: Path) -> None:
+    assert storage_url(tmp_path / "a.db") == f"sqlite:///{tmp_path / 'a.db'}"
+    assert storage_url("postgresql://h/d") == "postgresql+psycopg://h/d"
+
+
+def test_passwords_are_hidden_wherever_they_stand() -> None:
+    shown = redact("postgresql://u:secret@h/d?password=secret&sslmode=require")
+    assert "secret" not in shown
+    assert "sslmode=require" in shown
+
+
+def foreign_table(path: Path) -> Path:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE customers (id INTEGER)")
+    return path
+
+
+def text_file(path: Path) -> Path:
+    path.write_text("not a database at all, but longer than a header")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda folder: folder, "is a folder"),
+        (lambda folder: folder / "none" / "a.db", "does not"),
+        (lambda folder: text_file(folder / "a.db"), "another kind of file"),
+        (lambda folder: foreign_table(folder / "a.db"), "other tables"),
+        (lambda folder: "mysql://h/d", "got mysql"),
+        (lambda folder: "sqlite://", "that workers can share"),
+        (lambda folder: "://", "neither"),
+    ],
+)
+def test_what_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
+    with pytest.raises(StorageError, match=sentence):
+        open_storage(make(tmp_path))  # type: ignore[operator]
+
+
+def test_foreign_database_is_left_as_it_was(tmp_path: Path) -> None:
+    path = foreign_table(tmp_path / "a.db")
+    before = path.read_bytes()
+    with pytest.raises(StorageError):
+        open_storage(path)
+    assert path.read_bytes() == before
+
+
+def test_worker_does_not_make_a_database(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no database"):
+        open_storage(tmp_path / "a.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)  # tests may run as root, who may all
+    with pytest.raises(StorageError, match="must be writable"):
+        open_storage(tmp_path / "a.db")

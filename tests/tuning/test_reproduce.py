@@ -1,0 +1,94 @@
+"""A trial's number follows from the specification alone: greentune and a plain Keras script find it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from greentune.storage.datasets import load_dataset
+from greentune.storage.rdb import open_storage
+from greentune.tuning import records
+from greentune.tuning.spec import StudySpec
+from greentune.tuning.study import tune
+from greentune.tuning.worker import run_point
+
+from .wind_farm import study_tables, write_series
+
+pytestmark = pytest.mark.slow
+
+PLAIN_SCRIPT = """
+import json, sys
+import keras, numpy as np
+from keras import layers, regularizers
+point, folder = json.loads(sys.argv[1]), sys.argv[2]
+arrays = {n: np.load(f"{folder}/{n}.npy") for n in ("X_train", "y_train", "X_val", "y_val")}
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input(arrays["X_train"].shape[1:])])
+for i, units in enumerate(point["lstm_units"]):
+    last = i == len(point["lstm_units"]) - 1
+    model.add(layers.LSTM(units, return_sequences=not last, kernel_regularizer=regularizers.L1L2(0.01, 0.01)))
+    model.add(layers.BatchNormalization())
+    model.add(layers.Dropout(point["dropout_rate"]))
+model.add(layers.Dense(25, activation="relu"))
+model.add(layers.Dropout(point["dropout_rate"] / 2))
+model.add(layers.Dense(1))
+model.compile(keras.optimizers.Adam(point["learning_rate"]), loss="mean_squared_error", metrics=["mae"])
+history = model.fit(arrays["X_train"], arrays["y_train"], batch_size=point["batch_size"], epochs=2, verbose=0,
+                    validation_data=(arrays["X_val"], arrays["y_val"]))
+print(json.dumps({"val_loss": min(history.history["val_loss"])}))
+"""
+
+
+@pytest.fixture(scope="module", params=["jax", "tensorflow"])
+def searched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[StudySpec, FrozenTrial, Path]:
+    """Two points of the documented grid on small data, searched on one backend; the best trial."""
+    folder = tmp_path_factory.mktemp(request.param)
+    documented: dict[str, Any] = {
+        "backend": request.param,
+        "parameters": {"l1": 0.01, "l2": 0.01},
+        "space": {"lstm_units": [[8, 4]], "dropout_rate": [0.1], "learning_rate": [0.001, 0.01], "batch_size": [16]},
+        "search": {"sampler": "grid", "metric": "val_loss"},
+    }
+    result = tune(study_tables(write_series(folder / "wind.csv"), **documented), out=folder, workers=2, quiet=True)
+    study = optuna.load_study(study_name="small", storage=open_storage(folder / "greentune.db"))
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 2
+    assert result.delivered is not None
+    return records.read_spec(study), study.best_trial, folder
+
+
+def test_best_trial_retrained_alone_gives_its_number(searched: tuple[StudySpec, FrozenTrial, Path]) -> None:
+    spec, trial, _ = searched
+    if spec.backend != os.environ["KERAS_BACKEND"]:
+        pytest.skip("one process, one backend: the plain script covers the other")
+    again = run_point(spec, load_dataset(spec.data), spec.parsed_space().decode(trial.params))
+    assert again.fit.best_value == pytest.approx(trial.value, abs=1e-6)
+
+
+def test_plain_keras_script_gives_the_row_of_the_grid(searched: tuple[StudySpec, FrozenTrial, Path]) -> None:
+    import numpy as np
+
+    spec, trial, folder = searched
+    dataset = load_dataset(spec.data)
+    for part in (dataset.train, dataset.val):
+        np.save(folder / f"X_{part.name}.npy", part.windows.array())
+        np.save(folder / f"y_{part.name}.npy", part.y)
+    point = json.dumps(spec.parsed_space().decode(trial.params))
+    script = subprocess.run(
+        [sys.executable, "-c", PLAIN_SCRIPT, point, str(folder)],
+        env=os.environ | {"KERAS_BACKEND": spec.backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert script.returncode == 0, script.stderr
+    assert json.loads(script.stdout)["val_loss"] == pytest.approx(trial.user_attrs["values"]["val_loss"], abs=1e-5)

@@ -1,0 +1,27 @@
+"""What to search, who searches, until when: study, queue, workers, winner, command line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .spec import SpecError, StudySpec, parse_spec
+    from .study import TuneResult, tune
+
+_HOMES = {
+    "SpecError": "spec",
+    "StudySpec": "spec",
+    "TuneResult": "study",
+    "parse_spec": "spec",
+    "tune": "study",
+}
+
+__all__ = ["SpecError", "StudySpec", "TuneResult", "parse_spec", "tune"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use: the command line starts without the heavy libraries."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

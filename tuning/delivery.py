@@ -1,0 +1,111 @@
+"""Has the winner retrained and exported in a child process, because this one never imports Keras."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..objectives.compile_cache import default_cache
+from ..objectives.runtime import worker_environment
+from ..storage.mistakes import Mistake
+from .snapshot import Snapshot
+from .spec import StudySpec
+from .supervisor import exit_reason
+
+RESULT = "result.json"
+
+
+class DeliveryError(Mistake):
+    """The winner could not be retrained, evaluated or exported."""
+
+
+def earlier(folder: Path, snapshot: Snapshot) -> dict[str, Any] | None:
+    """What an earlier run delivered, if it is still there and the winner is still the same trial."""
+    try:
+        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = snapshot.best is not None and found.get("trial") == snapshot.best.number
+    finished = found.get("trials_finished") == snapshot.finished
+    there = all(Path(found.get(name, "")).exists() for name in ("bundle", "report"))
+    return found if same and finished and there else None
+
+
+def deliver_in_child(
+    spec: StudySpec,
+    url: str,
+    folder: Path,
+    *,
+    trial: int | None = None,
+    bundle: Path | None = None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Retrain, evaluate, export and verify the winner.
+
+    Args:
+        url: the database; the child receives it in its environment.
+        folder: of the study; receives ``bundle/``, ``report.html`` and ``result.json``.
+        trial: number of another trial than the best one.
+        bundle: another place for the bundle.
+        say: where sentences on the progress go.
+
+    Returns:
+        the figures and places, as they stand in ``result.json``.
+
+    Raises:
+        DeliveryError: with what the child said.
+    """
+    environment = os.environ | worker_environment(spec.backend, cache=default_cache()) | {"GREENTUNE_STORAGE": url}
+    command = [sys.executable, "-m", "greentune.tuning", "deliver", "--study", spec.study, "--folder", str(folder)]
+    command += [] if trial is None else ["--trial", str(trial)]
+    command += [] if bundle is None else ["--bundle", str(bundle)]
+    (folder / "logs").mkdir(exist_ok=True)
+    log = folder / "logs" / "deliver.log"
+    with (
+        log.open("ab") as errors,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
+    ):
+        mistakes = _listen(child, say)
+    if child.returncode == 0:
+        delivered: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return delivered
+    if mistakes:
+        raise DeliveryError(mistakes)
+    raise DeliveryError(
+        f"Retraining and export of study '{spec.study}' ended by {exit_reason(child.returncode)}; the last words "
+        f"are in {log}. All trials are kept: `tune export --study {spec.study}` tries again."
+    )
+
+
+def message(**content: Any) -> None:
+    """Tell the parent something: ``say="a sentence"`` or ``mistakes=[…]``, one JSON object a line."""
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+def _listen(child: subprocess.Popen[str], say: Callable[[str], None]) -> list[str]:
+    """Pass on what the child says until it ends; whatever else it prints is not for people."""
+    assert child.stdout is not None
+    mistakes: list[str] = []
+    try:
+        for line in child.stdout:
+            try:
+                content = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(content, dict):
+                mistakes += content.get("mistakes", [])
+                if "say" in content:
+                    say(content["say"])
+        child.wait()
+    except KeyboardInterrupt:
+        child.terminate()
+        raise
+    return mistakes

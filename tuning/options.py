@@ -1,0 +1,139 @@
+"""The options of the command line that say what a specification says, and how they become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_DATA, _SEARCH, _RUN = "Data", "Search", "Run"
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Study file (TOML). Options win over it.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Series (CSV, .csv.gz, Parquet) or folder of arrays. Default: the packaged wind farm.",
+        rich_help_panel=_DATA,
+    ),
+]
+TargetOption = Annotated[str | None, typer.Option(help="Column to forecast.", rich_help_panel=_DATA)]
+TimestampOption = Annotated[str | None, typer.Option(help="Column of the times.", rich_help_panel=_DATA)]
+TimezoneOption = Annotated[
+    str | None, typer.Option(help="Clock of times without an offset, e.g. Europe/Paris.", rich_help_panel=_DATA)
+]
+UnitOption = Annotated[str | None, typer.Option(help="Unit of the target.", rich_help_panel=_DATA)]
+CapacityOption = Annotated[
+    float | None, typer.Option(help="Of the plant, in the unit, for nRMSE.", rich_help_panel=_DATA)
+]
+FeaturesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features", help="Columns to learn from, comma-separated. Default: all numeric ones.", rich_help_panel=_DATA
+    ),
+]
+KnownAheadOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--known-ahead",
+        help="Features known at the target hour (weather forecasts), comma-separated.",
+        rich_help_panel=_DATA,
+    ),
+]
+CircularOption = Annotated[
+    list[str] | None, typer.Option("--circular", help="Features in degrees, comma-separated.", rich_help_panel=_DATA)
+]
+LookbackOption = Annotated[int | None, typer.Option(help="Steps in a window.", rich_help_panel=_DATA)]
+HorizonOption = Annotated[int | None, typer.Option(help="Steps ahead to forecast.", rich_help_panel=_DATA)]
+OutputsOption = Annotated[
+    str | None,
+    typer.Option(help="last: only the step of the horizon; all: every step up to it.", rich_help_panel=_DATA),
+]
+ScalingOption = Annotated[str | None, typer.Option(help="minmax or standard.", rich_help_panel=_DATA)]
+TrustScalerOption = Annotated[
+    bool | None,
+    typer.Option("--trust-scaler", help="Arrays: read y_train_scaler.pkl, which can run code.", rich_help_panel=_DATA),
+]
+
+BuilderOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Builder of the models: stacked_lstm, advanced_lstm.", rich_help_panel=_SEARCH),
+]
+SamplerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="tpe, random, qmc or grid. grid alone is the documented search of 108 points.", rich_help_panel=_SEARCH
+    ),
+]
+PrunerOption = Annotated[
+    str | None, typer.Option(help="none, median, hyperband, asha or patient.", rich_help_panel=_SEARCH)
+]
+MetricOption = Annotated[
+    str | None, typer.Option(help="val_mse, val_mae, or val_loss (with the penalty).", rich_help_panel=_SEARCH)
+]
+TrialsOption = Annotated[
+    int | None, typer.Option(help="How many. More of an existing study adds the difference.", rich_help_panel=_SEARCH)
+]
+TimeoutOption = Annotated[
+    str | None, typer.Option(help="No new trial after this time: seconds, or 90s, 8m, 2h.", rich_help_panel=_SEARCH)
+]
+EpochsOption = Annotated[int | None, typer.Option(help="Most epochs of a trial.", rich_help_panel=_SEARCH)]
+SeedOption = Annotated[int | None, typer.Option(help="Everything random follows from it.", rich_help_panel=_SEARCH)]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(help="auto, jax or tensorflow. auto: JAX on a CPU, TensorFlow on a GPU.", rich_help_panel=_SEARCH),
+]
+
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes side by side. Default: one a core.", rich_help_panel=_RUN)
+]
+StudyOption = Annotated[str | None, typer.Option("--study", help="Name of the study.", rich_help_panel=_RUN)]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="GREENTUNE_STORAGE",
+        show_envvar=True,
+        help="Database URL or SQLite file. Default: greentune.db in the folder of runs.",
+        rich_help_panel=_RUN,
+    ),
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder of runs; results go to OUT/STUDY.", rich_help_panel=_RUN)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_RUN)]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
+
+_SPLIT = ("features", "known_ahead", "circular")
+
+
+def as_tables(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn options into the nested tables of a study file; options that were not given are left out.
+
+    Args:
+        given: values by dotted name, ``{"data.horizon": 3, "search.sampler": "grid", "seed": None}``.
+    """
+    tables: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None or value == []:
+            continue
+        section, _, key = name.rpartition(".")
+        (tables.setdefault(section, {}) if section else tables)[key] = _read(key, value)
+    return tables
+
+
+def _read(key: str, value: Any) -> Any:
+    if key in _SPLIT:
+        return [item.strip() for text in value for item in text.split(",") if item.strip()]
+    return parse_duration(value) if key == "timeout" else value
+
+
+def parse_duration(text: str) -> float | str:
+    """Seconds of ``90``, ``90s``, ``8m`` or ``2h``; anything else as it is, for the specification to refuse."""
+    factor = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:].lower())
+    try:
+        return float(text) if factor is None else float(text[:-1]) * factor
+    except ValueError:
+        return text

@@ -1,0 +1,77 @@
+"""The study's own entries in the database: its specification, the fingerprint of its data, a message that stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import optuna
+from optuna.storages import RDBStorage
+
+from ..storage.mistakes import nearest
+from .spec import SpecError, StudySpec
+
+_SPEC, _FINGERPRINT, _STOPPED = "greentune:spec", "greentune:fingerprint", "greentune:stopped"
+
+EXIT_SETUP = 3
+"""Exit code of a worker that found the set-up wrong; the message stands in the study (:func:`stopped_by`)."""
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """The names of all studies of greentune in this database, the newest last."""
+    return [s.study_name for s in optuna.get_all_study_summaries(storage) if _SPEC in s.user_attrs]
+
+
+def create_study(storage: RDBStorage, spec: StudySpec, fingerprint: str) -> optuna.Study:
+    """Create the study with everything that its workers must know inside."""
+    study = optuna.create_study(storage=storage, study_name=spec.study, direction="minimize", load_if_exists=True)
+    write_spec(study, spec)
+    study.set_user_attr(_FINGERPRINT, fingerprint)
+    return study
+
+
+def load_study(storage: RDBStorage, name: str | None) -> optuna.Study:
+    """Load a study by its name; without one, the newest.
+
+    Raises:
+        SpecError: there is none of that name, or none at all, or it was not made by greentune.
+    """
+    names = study_names(storage)
+    if not names:
+        raise SpecError(
+            "The database holds no study of greentune. Start one with `tune`, or name another with --storage."
+        )
+    if name is None:
+        name = names[-1]
+    elif name not in names:
+        raise SpecError(f"There is no study '{name}' in the database. {nearest(name, names)}")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def exists(storage: RDBStorage, name: str) -> bool:
+    """Whether a study of greentune has this name."""
+    return name in study_names(storage)
+
+
+def read_spec(study: optuna.Study) -> StudySpec:
+    """The specification with which the study was created, budgets as last extended."""
+    return StudySpec.from_json(study.user_attrs[_SPEC])
+
+
+def write_spec(study: optuna.Study, spec: StudySpec) -> None:
+    """Store the specification."""
+    study.set_user_attr(_SPEC, spec.to_json())
+
+
+def read_fingerprint(study: optuna.Study) -> str:
+    """The fingerprint of the data on which the study runs."""
+    return str(study.user_attrs[_FINGERPRINT])
+
+
+def stop(study: optuna.Study, mistakes: Sequence[str]) -> None:
+    """Leave a message that ends the study on all machines: the set-up is wrong, not a trial."""
+    study.set_user_attr(_STOPPED, list(mistakes))
+
+
+def stopped_by(study: optuna.Study) -> list[str]:
+    """The message that ended the study; empty when it may go on."""
+    return list(study.user_attrs.get(_STOPPED, []))

@@ -1,0 +1,134 @@
+"""What a study looks like at one moment, read from the trial table alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from .spec import StudySpec
+
+_STATES = {
+    "done": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "running": TrialState.RUNNING,
+    "waiting": TrialState.WAITING,
+    "failed": TrialState.FAIL,
+}
+_REQUEUED = ("lost", "interrupted", "duplicate", "withdrawn")
+"""Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial in the hands of a worker."""
+
+    number: int
+    worker: int | None
+    host: str | None
+    pid: int | None
+    epoch: int | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best finished trial so far; ``rmse`` is its validation RMSE in ``unit``."""
+
+    number: int
+    value: float
+    rmse: float | None
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Counts by state, the running trials, the best so far, and the seconds that finished trials took."""
+
+    study: str
+    metric: str
+    unit: str
+    done: int
+    pruned: int
+    running: int
+    waiting: int
+    failed: int
+    requeued: int
+    failures: dict[str, int]
+    best: Best | None
+    workers: tuple[Running, ...]
+    trial_seconds: float | None
+
+    @property
+    def finished(self) -> int:
+        """Tickets with a result."""
+        return self.done + self.pruned + self.failed
+
+    @property
+    def total(self) -> int:
+        """All tickets."""
+        return self.finished + self.running + self.waiting
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return asdict(self)
+
+
+def take_snapshot(study: optuna.Study, spec: StudySpec) -> Snapshot:
+    """Read the study's state.
+
+    ``trial_seconds`` is the mean wall time of finished trials; None before the first.
+    """
+    trials = study.get_trials(deepcopy=False)
+    reasons = Counter(t.user_attrs.get("reason", "error") for t in trials if t.state is TrialState.FAIL)
+    counts = {name: sum(t.state is state for t in trials) for name, state in _STATES.items()}
+    requeued = sum(reasons[reason] for reason in _REQUEUED)
+    counts["failed"] -= requeued
+    return Snapshot(
+        study=study.study_name,
+        metric=spec.search.metric,
+        unit=spec.data.unit,
+        requeued=requeued,
+        failures=dict(reasons),
+        best=best_of(trials),
+        workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
+        trial_seconds=_mean_seconds(trials),
+        **counts,
+    )
+
+
+def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The COMPLETE trial with the smallest value; of equal ones the first."""
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]
+    return min(complete, key=lambda t: (t.value, t.number), default=None)
+
+
+def best_of(trials: Sequence[FrozenTrial]) -> Best | None:
+    """The best finished trial in plain values."""
+    trial = best_trial(trials)
+    if trial is None or trial.value is None:
+        return None
+    return Best(trial.number, trial.value, trial.user_attrs.get("values", {}).get("val_rmse"), dict(trial.params))
+
+
+def _running(trial: FrozenTrial) -> Running:
+    owner = trial.user_attrs.get("owner", {})
+    epoch = max(trial.intermediate_values, default=None)
+    value = None if epoch is None else trial.intermediate_values[epoch]
+    return Running(trial.number, owner.get("worker"), owner.get("host"), owner.get("pid"), epoch, value)
+
+
+def _mean_seconds(trials: Sequence[FrozenTrial]) -> float | None:
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    spans = [_seconds(t.datetime_start, t.datetime_complete) for t in trials if t.state in ended]
+    known = [span for span in spans if span is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()

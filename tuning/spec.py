@@ -1,0 +1,203 @@
+"""The specification of a study: what is searched, on which data, how it is trained and until when.
+
+It comes from a preset, a TOML file and options, later ones winning, and is frozen once read. All mistakes come at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..storage.dataspec import DataSpec
+from ..storage.mistakes import Mistake, nearest
+from .checks import search_mistakes
+from .space import Space, parse_space
+
+Sampler = Literal["tpe", "random", "qmc", "grid"]
+Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
+Metric = Literal["val_mse", "val_loss", "val_mae"]
+Backend = Literal["auto", "jax", "tensorflow"]
+
+DEFAULT_TRIALS = 40
+_EXTENDABLE = ("study", "search.trials", "search.timeout")
+"""What may differ when a study is gone on with: it says how long to search, not what."""
+
+
+class SpecError(Mistake):
+    """A specification with mistakes, or one that differs from that of the existing study."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SearchSpec(_Section):
+    """Who searches, what is minimised, and until when.
+
+    Attributes:
+        trials: how many; None: all points of a grid, otherwise 40.
+        timeout: seconds after which no new trial begins; running ones are finished.
+    """
+
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    metric: Metric = "val_mse"
+    trials: Annotated[int, Field(ge=1)] | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
+
+
+class TrainingSpec(_Section):
+    """How each trial is trained. ``patience`` and ``reduce_lr_patience`` count epochs; None switches them off."""
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    shuffle: bool = True
+    patience: Annotated[int, Field(ge=1)] | None = None
+    reduce_lr_patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class FinalSpec(_Section):
+    """How the winner is retrained (R5). The batch size is the winner's own."""
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    shuffle: bool = True
+    patience: Annotated[int, Field(ge=1)] | None = 15
+    reduce_lr_patience: Annotated[int, Field(ge=1)] | None = 8
+    gradient_norms: bool = True
+
+
+class StudySpec(_Section):
+    """Everything that a study is. A worker that has this needs nothing else but the database."""
+
+    study: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    backend: Backend = "auto"
+    builder: str = "stacked_lstm"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    space: dict[str, Any] = Field(default_factory=dict)
+    data: DataSpec = Field(default_factory=DataSpec)
+    search: SearchSpec = Field(default_factory=SearchSpec)
+    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    final: FinalSpec = Field(default_factory=FinalSpec)
+
+    def parsed_space(self) -> Space:
+        """The declared space, ready to be sampled."""
+        return parse_space(self.space)[0]
+
+    def to_json(self) -> str:
+        """The specification as canonical JSON, as it stands in the database."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudySpec:
+        """Read back what :meth:`to_json` wrote."""
+        return cls.model_validate_json(text)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it the same study, flat: ``{"search.sampler": "tpe", …}`` without what may be extended."""
+        flat = _flatten(self.model_dump(mode="json"))
+        return {name: value for name, value in flat.items() if name not in _EXTENDABLE}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a study file; a relative ``data.path`` in it counts from the file's own folder.
+
+    Raises:
+        SpecError: there is no such file, or it is not TOML.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        others = [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        raise SpecError(
+            f"`--config` must be a TOML file; there is none at {path}. {nearest(path.name, others)}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not valid TOML: {error}. Correct that place.") from None
+    data = raw.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str) and "sample:" not in data["path"]:
+        data["path"] = str(path.parent / Path(data["path"]).expanduser())
+    return raw
+
+
+def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
+    """Check a merged specification and freeze it.
+
+    Args:
+        raw: nested tables as in TOML. Presets are already merged in (see :mod:`.presets`).
+
+    Raises:
+        SpecError: with every mistake at once.
+    """
+    mistakes: list[str] = []
+    spec: StudySpec | None = None
+    named = {**raw, "study": raw.get("study") or "unnamed"}
+    try:
+        spec = StudySpec.model_validate(named)
+    except ValidationError as error:
+        mistakes += [_explain(detail) for detail in error.errors()]
+    mistakes += search_mistakes(named)
+    if mistakes or spec is None:
+        raise SpecError(mistakes)
+    return spec if raw.get("study") else spec.model_copy(update={"study": default_name(spec)})
+
+
+def differences(stored: StudySpec, asked: StudySpec) -> list[str]:
+    """What a command asks for that the existing study is not, one sentence each."""
+    old, new = stored.identity(), asked.identity()
+    if asked.backend == "auto":
+        new["backend"] = old["backend"]
+    return [
+        f"{name}: the study has {old.get(name)!r}, the command asks for {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def default_name(spec: StudySpec) -> str:
+    """The name of a study that was given none: data, sampler, and a digest of the rest.
+
+    The same command finds the same study again; another specification gets a study of its own.
+    """
+    stem = re.sub(r"\.(csv|gz|parquet)", "", spec.data.path.removeprefix("sample:").rstrip("/").rsplit("/", 1)[-1])
+    digest = hashlib.sha256(json.dumps(spec.identity(), sort_keys=True).encode()).hexdigest()[:6]
+    return f"{stem or 'study'}-{spec.search.sampler}-{digest}"
+
+
+def _explain(detail: Any) -> str:
+    """One of pydantic's errors as rule, value, way out."""
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"There is no setting `{where}`. {nearest(str(detail['loc'][-1]), _names_at(detail['loc'][:-1]))}"
+    if detail["type"] == "literal_error":
+        valid = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        return f"`{where}` must be a known name; got {detail['input']!r}. {nearest(str(detail['input']), valid)}"
+    rule = re.sub(r"^Input should be( a valid)?", "must be", detail["msg"])
+    rule = re.sub(r"^Value error, ", "", rule)
+    return f"`{where}` {rule}; got {detail['input']!r}."
+
+
+def _names_at(location: tuple[Any, ...]) -> list[str]:
+    model: Any = StudySpec
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        model = annotation if hasattr(annotation, "model_fields") else get_args(annotation)[0]
+    return list(model.model_fields)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables become dotted names; the free tables `space` and `parameters` one level deep."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and (not prefix and value):
+            flat |= _flatten(value, f"{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,95 @@
+"""What the command prints at the end, and what `tune status` prints: plain text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .progress import best_text, duration
+from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .study import TuneResult
+
+
+def summary(result: TuneResult) -> str:
+    """The end of a run: the search, the winner in figures, where everything lies."""
+    lines = [_search_line(result)]
+    if result.agreement is not None:
+        lines.append(result.agreement)
+    if result.interrupted:
+        lines.append("Interrupted. Nothing is lost: the same command goes on.")
+    elif result.delivered is None:
+        lines.append(_nothing_to_deliver(result.snapshot))
+    else:
+        lines += delivered_lines(result.delivered)
+    lines.append(f"table    {result.table}")
+    return "\n".join(lines)
+
+
+def delivered_lines(delivered: dict[str, Any]) -> list[str]:
+    """The winner's figures on the test part, beside the baselines, and where bundle and report lie."""
+    unit, test = delivered["units"], delivered["test"]
+    lines = [
+        f"winner   trial {delivered['trial']}: {_assignments(delivered['parameters'])}",
+        "",
+        f"{'test part':24}{_HEAD}",
+    ]
+    lines.append(f"{'  this model':24}{_figures(test)}")
+    lines += [
+        f"{'  ' + name.replace('_', ' '):24}{_figures(figures)}" for name, figures in delivered["baselines"].items()
+    ]
+    skill = test.get("skill")
+    if skill is not None:
+        verdict = "better than persistence" if skill > 0 else "NOT better than persistence"
+        lines.append(f"  skill {skill:.3f}: {verdict}; errors in {unit}")
+    lines += [
+        "",
+        f"bundle   {delivered['bundle']}  (loaded back, reproduces its figures)",
+        f"report   {delivered['report']}",
+    ]
+    return lines
+
+
+def status_lines(snapshot: Snapshot) -> list[str]:
+    """One study: counts, best, and a line for each running trial."""
+    counts = ", ".join(
+        f"{name} {getattr(snapshot, name)}" for name in ("done", "running", "pruned", "failed", "waiting")
+    )
+    lines = [f"{snapshot.study}: {counts}"]
+    if snapshot.requeued:
+        lines.append(f"  put back or withdrawn: {snapshot.requeued}")
+    if snapshot.failed:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
+        lines.append(f"  failed rows by reason: {reasons}")
+    if snapshot.best is not None:
+        lines.append(f"  best {best_text(snapshot)}: {_assignments(snapshot.best.parameters)}")
+    for trial in snapshot.workers:
+        epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}"
+        lines.append(f"  trial {trial.number}: {epoch}, worker {trial.worker} on {trial.host}, pid {trial.pid}")
+    return lines
+
+
+_HEAD = f"{'RMSE':>9}{'MAE':>9}{'R²':>9}{'bias':>9}{'nRMSE':>9}"
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    shown = [figures.get(name) for name in ("rmse", "mae", "r2", "bias", "nrmse")]
+    return "".join(f"{'-':>9}" if value is None else f"{value:>9.4f}" for value in shown)
+
+
+def _assignments(parameters: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in parameters.items()
+    )
+
+
+def _search_line(result: TuneResult) -> str:
+    snapshot = result.snapshot
+    counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
+    best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
+    return f"study    {snapshot.study}: {counts} in {duration(result.seconds)}{best}"
+
+
+def _nothing_to_deliver(snapshot: Snapshot) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
+    return f"No trial is complete, so there is no winner. Failed trials by reason: {reasons or 'none'}; see the logs."
