@@ -116,7 +116,7 @@ def _search(study: optuna.Study, spec: StudySpec) -> Search:
     begun = [t.datetime_start for t in trials if t.datetime_start is not None]
     ended = [t.datetime_complete for t in trials if t.datetime_complete is not None and t.datetime_start is not None]
     complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: (t.value or 0.0, t.number))
-    agreement = table.agreement(study)
+    agreement = None if "loss" in spec.space else table.agreement(study)  # penalties of different losses do not compare
     return Search(
         study=study.study_name,
         sampler=spec.search.sampler,

@@ -1,0 +1,163 @@
+"""What people see: counts, the best so far, the expected end, the table, the words for exit codes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from greentune.tuning import delivery, table
+from greentune.tuning.presets import with_preset
+from greentune.tuning.progress import Progress, duration
+from greentune.tuning.snapshot import Snapshot, best_trial, take_snapshot
+from greentune.tuning.spec import StudySpec, parse_spec
+from greentune.tuning.summary import status_lines
+from greentune.tuning.supervisor import exit_reason
+
+
+@pytest.fixture
+def spec() -> StudySpec:
+    return parse_spec(with_preset({}, {"search": {"sampler": "grid"}, "space": {"dropout_rate": [0.1, 0.2, 0.3]}}))
+
+
+def told(study: optuna.Study, rate: float, state: TrialState, value: float | None, **attributes: Any) -> None:
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=state,
+            value=value,
+            params={"dropout_rate": rate},
+            distributions={"dropout_rate": optuna.distributions.CategoricalDistribution((0.1, 0.2, 0.3))},
+            user_attrs=attributes,
+        )
+    )
+
+
+def values(loss: float, error: float) -> dict[str, float]:
+    return {"val_loss": loss, "val_mse": error, "val_rmse": error * 8, "val_mae": error}
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """Three finished points, a retry, a lost and a running trial."""
+    study = optuna.create_study(study_name="s")
+    told(study, 0.1, TrialState.COMPLETE, 0.5, values=values(0.5, 0.02), best_epoch=3, seconds=2.0)
+    told(study, 0.2, TrialState.COMPLETE, 0.4, values=values(0.4, 0.03), best_epoch=0, seconds=2.0)
+    told(study, 0.3, TrialState.FAIL, None, reason="nonfinite")
+    told(study, 0.1, TrialState.FAIL, None, reason="lost")
+    told(study, 0.3, TrialState.RUNNING, None, owner={"worker": 1, "host": "h", "pid": 7, "started": "1"})
+    study.enqueue_trial({"dropout_rate": 0.2})
+    return study
+
+
+def test_snapshot_counts_rows_that_went_back_apart(study: optuna.Study, spec: StudySpec) -> None:
+    snapshot = take_snapshot(study, spec)
+    counts = (snapshot.done, snapshot.failed, snapshot.requeued, snapshot.running, snapshot.waiting)
+    assert counts == (2, 1, 1, 1, 1)
+    assert (snapshot.finished, snapshot.total) == (3, 5)
+    assert snapshot.best is not None
+    assert (snapshot.best.number, snapshot.best.rmse) == (1, 0.24)
+    assert json.loads(json.dumps(snapshot.to_json()))["workers"][0]["pid"] == 7
+
+
+def test_first_of_equal_trials_is_the_best() -> None:
+    study = optuna.create_study()
+    for _ in range(2):
+        told(study, 0.1, TrialState.COMPLETE, 0.5)
+    best = best_trial(study.trials)
+    assert best is not None
+    assert best.number == 0
+
+
+def test_grid_table_has_complete_points_only_best_first(study: optuna.Study, spec: StudySpec, tmp_path: Path) -> None:
+    rows = table.rows(study, spec)
+    assert [(row["trial"], row["best_epoch"], row["val_rmse_mw"]) for row in rows] == [(1, 1, 0.24), (0, 4, 0.16)]
+    written = table.write_csv(tmp_path / "grid_results.csv", rows)
+    header = "trial,dropout_rate,val_loss,val_mse,val_rmse_mw,val_mae,best_epoch,seconds"
+    assert written.read_text().splitlines()[0] == header
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_disagreement_of_penalty_and_error_is_said(study: optuna.Study) -> None:
+    sentence = table.agreement(study)
+    assert sentence is not None
+    assert "disagree" in sentence
+    assert "prefers trial 1 (val_loss 0.400000" in sentence
+    told(study, 0.3, TrialState.COMPLETE, 0.1, values=values(0.1, 0.01))
+    sentence = table.agreement(study)
+    assert sentence is not None
+    assert " agree on the best point: trial 6" in sentence
+    assert table.agreement(optuna.create_study()) is None
+
+
+def snapshot_of(**changes: Any) -> Snapshot:
+    empty: dict[str, Any] = dict.fromkeys(("done", "pruned", "running", "waiting", "failed", "requeued"), 0)
+    empty |= {"study": "s", "metric": "val_mse", "unit": "MW", "failures": {}, "best": None, "workers": ()}
+    return Snapshot(**(empty | {"trial_seconds": None} | changes))
+
+
+def test_expected_end_counts_waiting_and_half_of_running() -> None:
+    progress = Progress(epochs=5, until=None, workers=2)
+    assert progress.seconds_left(snapshot_of(waiting=3)) is None
+    assert progress.seconds_left(snapshot_of(waiting=3, running=2, trial_seconds=10.0)) == 20.0
+
+
+def test_expected_end_is_not_after_the_time_limit() -> None:
+    progress = Progress(epochs=5, until=time.time() + 30, workers=1)
+    left = progress.seconds_left(snapshot_of(waiting=1000, trial_seconds=10.0))
+    assert left == pytest.approx(35, abs=1)
+
+
+def test_plain_lines_come_when_a_trial_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(epochs=5, until=None, workers=1) as progress:
+        for done in (0, 0, 1, 1, 2):
+            progress.show(snapshot_of(done=done))
+    said = capsys.readouterr()
+    assert [line.split("] ")[1].split(",")[0] for line in said.err.splitlines()] == ["done 0", "done 1", "done 2"]
+    assert said.out == ""
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(epochs=5, until=None, workers=1, quiet=True) as progress:
+        progress.show(snapshot_of(done=1))
+        progress.say("x")
+    assert capsys.readouterr().err == ""
+
+
+def test_status_names_who_works_on_what(study: optuna.Study, spec: StudySpec) -> None:
+    lines = "\n".join(status_lines(take_snapshot(study, spec)))
+    assert "done 2, running 1, pruned 0, failed 1, waiting 1" in lines
+    assert "trial 4: starting, worker 1 on h, pid 7" in lines
+
+
+def test_durations_read_well() -> None:
+    assert [duration(s) for s in (0.4, 59, 61, 3599.7, 7800)] == [
+        "0 s",
+        "59 s",
+        "1 min 01 s",
+        "1 h 00 min",
+        "2 h 10 min",
+    ]
+
+
+def test_exit_codes_are_words() -> None:
+    assert exit_reason(-9) == "signal SIGKILL (killed, often for want of memory)"
+    assert exit_reason(-15) == "signal SIGTERM"
+    assert exit_reason(1) == "exit code 1"
+
+
+def test_earlier_delivery_counts_only_for_the_same_winner(study: optuna.Study, spec: StudySpec, tmp_path: Path) -> None:
+    snapshot = take_snapshot(study, spec)
+    assert delivery.earlier(tmp_path, snapshot) is None
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "report.html").touch()
+    delivered = {"trial": 1, "trials_finished": 3, "bundle": str(tmp_path / "bundle")}
+    delivered["report"] = str(tmp_path / "report.html")
+    (tmp_path / "result.json").write_text(json.dumps(delivered))
+    assert delivery.earlier(tmp_path, snapshot) == delivered
+    (tmp_path / "result.json").write_text(json.dumps(delivered | {"trial": 0}))
+    assert delivery.earlier(tmp_path, snapshot) is None
