@@ -33,8 +33,8 @@ class StackedLSTM:
             *shared_parameters(loss="mse"),
         )
     }
-    # Choices rather than ranges: on JAX every new rate or penalty is a new program, and compiling one takes as long as a
-    # dozen epochs of a small model. The learning rate is a variable and costs nothing.
+    # Choices rather than ranges: on JAX every new rate or penalty is a new program, and compiling one takes as long as
+    # a dozen epochs of a small model. The learning rate is a variable and costs nothing.
     space: Mapping[str, object] = {
         "lstm_units": [[16], [32], [64], [32, 16], [64, 32]],
         "dropout_rate": [0.0, 0.1, 0.2],

@@ -51,7 +51,8 @@ def worker_environment(
         backend: ``jax`` or ``tensorflow``.
         device: number of the GPU that the process may see; None: none, it computes on the CPU.
         threads: most threads for one operation; None: as many as the libraries like. One for a process that is pinned
-            to a core.
+            to a core. JAX shares its sums out among them, so the last bits of a training depend on their number, and
+            with None on the cores of the process: give the same number wherever a trial is to be repeated.
         cache: folder for JAX' compiled programs, shared by all processes; None: none. See `default_cache`.
 
     Returns:
@@ -68,6 +69,8 @@ def worker_environment(
         environment["TF_NUM_INTEROP_THREADS"] = "1"
     if backend != "jax":
         return environment
+    if threads is not None:
+        environment["PJRT_NPROC"] = str(threads)
     if device is None:
         environment["JAX_PLATFORMS"] = "cpu"
     if cache is not None and prepare_cache(cache):

@@ -60,7 +60,9 @@ def deliver_in_child(
     Raises:
         DeliveryError: with what the child said.
     """
-    environment = os.environ | worker_environment(spec.backend, cache=default_cache()) | {"GREENTUNE_STORAGE": url}
+    # One thread, as in the search: the last bits of a training depend on how many there are.
+    settings = worker_environment(spec.backend, threads=1, cache=default_cache())
+    environment = os.environ | settings | {"GREENTUNE_STORAGE": url}
     command = [sys.executable, "-m", "greentune.tuning", "deliver", "--study", spec.study, "--folder", str(folder)]
     command += [] if trial is None else ["--trial", str(trial)]
     command += [] if bundle is None else ["--bundle", str(bundle)]

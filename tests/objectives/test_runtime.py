@@ -71,6 +71,7 @@ def test_threads_are_bounded_when_told() -> None:
 
     assert {environment[name] for name in environment if name.endswith("_THREADS")} == {"1"}
     assert {"OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"} <= environment.keys()
+    assert worker_environment("jax", threads=1)["PJRT_NPROC"] == "1"
 
 
 def test_a_cache_that_can_be_written_is_used(tmp_path: Path) -> None:

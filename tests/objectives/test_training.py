@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from greentune.objectives import training
-from greentune.objectives.callbacks import UnknownMetric
-from greentune.objectives.epochs import EpochMonitor, NonFinite
+from greentune.objectives.callbacks import NonFinite, UnknownMetric
+from greentune.objectives.epochs import EpochMonitor
 from greentune.objectives.runtime import set_seed
 from greentune.objectives.training import FitResult, FitSettings, TrainingError, fit
 from greentune.storage.dataset import Dataset
