@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def _refuse_foreign_file(path: Path) -> None:
 def _open(url: str, engine_settings: dict[str, Any], *, create: bool) -> RDBStorage:
     template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats the URL as a template
     try:
-        return RDBStorage(template, engine_kwargs=engine_settings, skip_table_creation=not create)
+        storage = RDBStorage(template, engine_kwargs=engine_settings, skip_table_creation=not create)
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
         reason = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
         password = make_url(url).password
@@ -178,6 +179,8 @@ def _open(url: str, engine_settings: dict[str, Any], *, create: bool) -> RDBStor
         raise StorageError(
             f"The database {redact(url)} cannot be opened: {reason}. Check address, account and that it is running."
         ) from error
+    weakref.finalize(storage, storage.engine.dispose)  # connections are closed when nobody holds the storage any more
+    return storage
 
 
 def _immediate(storage: RDBStorage) -> RDBStorage:

@@ -13,7 +13,7 @@ import typer
 from ..storage.mistakes import Mistake
 from . import options as o
 
-EXIT_MISTAKE, EXIT_INTERRUPTED = 2, 130
+EXIT_NO_WINNER, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     help="Find, prove and deliver the best Keras model that forecasts a renewable-energy series.",
@@ -137,6 +137,8 @@ def run(
     print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+    if result.delivered is None:
+        raise typer.Exit(EXIT_NO_WINNER)
 
 
 @app.command()

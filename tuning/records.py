@@ -22,8 +22,14 @@ def study_names(storage: RDBStorage) -> list[str]:
 
 
 def create_study(storage: RDBStorage, spec: StudySpec, fingerprint: str) -> optuna.Study:
-    """Create the study with everything that its workers must know inside."""
+    """Create the study with everything that its workers must know inside.
+
+    Raises:
+        SpecError: somebody else's study has this name.
+    """
     study = optuna.create_study(storage=storage, study_name=spec.study, direction="minimize", load_if_exists=True)
+    if study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way
+        raise SpecError(f"The study '{spec.study}' exists, but greentune did not make it. Use another --study NAME.")
     write_spec(study, spec)
     study.set_user_attr(_FINGERPRINT, fingerprint)
     return study

@@ -13,7 +13,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from ..objectives.callbacks import NonFinite, Pruned, PruningListener
+from ..objectives.callbacks import Listener, NonFinite, Pruned, PruningListener
 from ..objectives.holdout import TrialResult, holdout
 from ..objectives.runtime import pin_to_core
 from ..objectives.training import FitSettings
@@ -51,20 +52,35 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.asked = False
-        self._training = False
+        self._armed = False
         signal.signal(signal.SIGTERM, self._receive)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
 
-    def training(self, active: bool) -> None:
-        """Say whether an interruption may strike at once."""
-        self._training = active
-        if active and self.asked:
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Inside, the signal raises at once."""
+        self._arm()
+        try:
+            yield
+        finally:
+            self._armed = False
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Inside, within :meth:`interruptible`, the signal waits for the end."""
+        self._armed = False
+        yield
+        self._arm()
+
+    def _arm(self) -> None:
+        self._armed = True
+        if self.asked:
             raise Interrupted
 
     def _receive(self, _signal: int, _frame: FrameType | None) -> None:
         self.asked = True
-        if self._training:
-            self._training = False
+        if self._armed:
+            self._armed = False
             raise Interrupted
 
 
@@ -111,16 +127,21 @@ def work(study_name: str, *, worker: int, parent: int | None = None, until: floa
 def _run_ticket(
     study: optuna.Study, storage: RDBStorage, spec: StudySpec, dataset: Dataset, trial_id: int, stop: StopSignal
 ) -> None:
-    ticket = storage.get_trial(trial_id).user_attrs["ticket"]
-    study.sampler = claim_sampler(spec, ticket)
+    study.sampler = claim_sampler(spec, storage.get_trial(trial_id).user_attrs.get("ticket", ""))
     trial = optuna.trial.Trial(study, trial_id)
+    prune = PruningListener(trial, spec.search.metric)
     began = time.perf_counter()
+
+    def report(epoch: int, logs: dict[str, float]) -> None:
+        with stop.held_back():
+            prune(epoch, logs)
+
     try:
         point = spec.parsed_space().sample(trial)
-        result = run_point(spec, dataset, point, trial=trial, stop=stop)
+        with stop.interruptible():
+            result = run_point(spec, dataset, point, listeners=(report,))
     except Pruned:
-        trial.set_user_attr("seconds", round(time.perf_counter() - began, 3))
-        _tell(study, trial, TrialState.PRUNED)
+        _tell(study, trial, TrialState.PRUNED, {"seconds": round(time.perf_counter() - began, 3)})
     except NonFinite as error:
         queue.fail(storage, trial, "nonfinite", str(error))
     except Interrupted:
@@ -133,27 +154,20 @@ def _run_ticket(
         traceback.print_exc()
         queue.fail(storage, trial, "error", _last_frames(error))
     else:
-        for name, value in summary(result, time.perf_counter() - began).items():
-            trial.set_user_attr(name, value)
-        _tell(study, trial, TrialState.COMPLETE, result.fit.best_value)
+        facts = summary(result, time.perf_counter() - began)
+        _tell(study, trial, TrialState.COMPLETE, facts, result.fit.best_value)
 
 
 def run_point(
-    spec: StudySpec,
-    dataset: Dataset,
-    point: Mapping[str, Any],
-    *,
-    trial: optuna.Trial | None = None,
-    stop: StopSignal | None = None,
+    spec: StudySpec, dataset: Dataset, point: Mapping[str, Any], *, listeners: Sequence[Listener] = ()
 ) -> TrialResult:
     """Train one point as the study says: the whole trial, also outside of a search.
 
-    The same point gives the same number, to the bit on one CPU backend.
+    The same point gives the same number, to the bit on one CPU backend with the same number of threads.
 
     Args:
         point: values of the searched parameters, decoded (lists, not labels).
-        trial: where epochs are reported and pruning is decided; None trains to the end.
-        stop: where an interruption comes from.
+        listeners: told of every epoch; one that raises ends the training.
     """
     training = spec.training
     parameters = {**spec.parameters, **point}
@@ -166,23 +180,7 @@ def run_point(
         reduce_lr_patience=training.reduce_lr_patience,
         seed=spec.seed,
     )
-    report = None if trial is None else PruningListener(trial, spec.search.metric)
-
-    def listen(epoch: int, logs: dict[str, float]) -> None:
-        if stop is not None:
-            stop.training(False)
-        if report is not None:
-            report(epoch, logs)
-        if stop is not None:
-            stop.training(True)
-
-    if stop is not None:
-        stop.training(True)
-    try:
-        return holdout(spec.builder, parameters, dataset, settings, listeners=(listen,))
-    finally:
-        if stop is not None:
-            stop._training = False
+    return holdout(spec.builder, parameters, dataset, settings, listeners=listeners)
 
 
 def summary(result: TrialResult, seconds: float) -> dict[str, Any]:
@@ -196,12 +194,16 @@ def summary(result: TrialResult, seconds: float) -> dict[str, Any]:
     }
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
-    """Write the result; that of a trial which was declared dead meanwhile is dropped."""
+def _tell(
+    study: optuna.Study, trial: optuna.Trial, state: TrialState, facts: Mapping[str, Any], value: float | None = None
+) -> None:
+    """Write the result with its facts; that of a trial which was declared dead meanwhile is dropped."""
     try:
+        for name, fact in facts.items():
+            trial.set_user_attr(name, fact)
         study.tell(trial, value, state=state)
     except (UpdateFinishedTrialError, ValueError) as error:
-        if not study._storage.get_trial(trial._trial_id).state.is_finished():
+        if not trial.storage.get_trial(trial._trial_id).state.is_finished():
             raise
         _log.warning("the result of trial %d came late and was dropped: %s", trial.number, error)
 

@@ -25,7 +25,7 @@ def sample() -> Dataset:
 def test_sample_is_the_documented_series(sample: Dataset) -> None:
     assert (sample.counts["rows"], sample.counts["target_missing"]) == (17519, 236)
     assert [len(sample.part(name).windows) for name in PART_NAMES] == [11516, 2541, 2577]
-    assert sample.train.windows.shape[1:] == (24, 15)
+    assert sample.train.windows.shape[1:] == (24, 13)
     assert (sample.unit, sample.capacity, sample.steps_ahead, sample.step_seconds) == ("MW", 8.2, (3,), 3600.0)
 
 
@@ -100,7 +100,7 @@ def test_scaled_training_part_of_minmax_lies_between_zero_and_one(tmp_path: Path
 def test_sines_and_cosines_are_not_scaled(sample: Dataset) -> None:
     assert sample.x_scaler is not None
     turned = [number for number, name in enumerate(sample.feature_names) if "_sin" in name or "_cos" in name]
-    assert len(turned) == 8
+    assert len(turned) == 6
     np.testing.assert_array_equal(sample.x_scaler.offset[turned], 0)
     np.testing.assert_array_equal(sample.x_scaler.scale[turned], 1)
 

@@ -13,12 +13,12 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from greentune.objectives.runtime import worker_environment
 from greentune.storage.datasets import load_dataset
 from greentune.storage.rdb import open_storage
 from greentune.tuning import records
 from greentune.tuning.spec import StudySpec
 from greentune.tuning.study import tune
-from greentune.tuning.worker import run_point
 
 from .wind_farm import study_tables, write_series
 
@@ -46,6 +46,16 @@ history = model.fit(arrays["X_train"], arrays["y_train"], batch_size=point["batc
 print(json.dumps({"val_loss": min(history.history["val_loss"])}))
 """
 
+ALONE = """
+import json, sys
+from greentune.storage.datasets import load_dataset
+from greentune.tuning.spec import StudySpec
+from greentune.tuning.worker import run_point
+spec = StudySpec.from_json(sys.argv[1])
+result = run_point(spec, load_dataset(spec.data), spec.parsed_space().decode(json.loads(sys.argv[2])))
+print(json.dumps({"value": result.fit.best_value}))
+"""
+
 
 @pytest.fixture(scope="module", params=["jax", "tensorflow"])
 def searched(
@@ -68,10 +78,8 @@ def searched(
 
 def test_best_trial_retrained_alone_gives_its_number(searched: tuple[StudySpec, FrozenTrial, Path]) -> None:
     spec, trial, _ = searched
-    if spec.backend != os.environ["KERAS_BACKEND"]:
-        pytest.skip("one process, one backend: the plain script covers the other")
-    again = run_point(spec, load_dataset(spec.data), spec.parsed_space().decode(trial.params))
-    assert again.fit.best_value == pytest.approx(trial.value, abs=1e-6)
+    alone = run(ALONE, spec, spec.to_json(), json.dumps(dict(trial.params)))
+    assert alone["value"] == pytest.approx(trial.value, abs=1e-6)
 
 
 def test_plain_keras_script_gives_the_row_of_the_grid(searched: tuple[StudySpec, FrozenTrial, Path]) -> None:
@@ -83,12 +91,19 @@ def test_plain_keras_script_gives_the_row_of_the_grid(searched: tuple[StudySpec,
         np.save(folder / f"X_{part.name}.npy", part.windows.array())
         np.save(folder / f"y_{part.name}.npy", part.y)
     point = json.dumps(spec.parsed_space().decode(trial.params))
-    script = subprocess.run(
-        [sys.executable, "-c", PLAIN_SCRIPT, point, str(folder)],
-        env=os.environ | {"KERAS_BACKEND": spec.backend},
+    script = run(PLAIN_SCRIPT, spec, point, str(folder))
+    assert script["val_loss"] == pytest.approx(trial.user_attrs["values"]["val_loss"], abs=1e-5)
+
+
+def run(program: str, spec: StudySpec, *arguments: str) -> dict[str, float]:
+    """Run a program in a fresh process on the study's backend and read the JSON it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | worker_environment(spec.backend, threads=1),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert script.returncode == 0, script.stderr
-    assert json.loads(script.stdout)["val_loss"] == pytest.approx(trial.user_attrs["values"]["val_loss"], abs=1e-5)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, float] = json.loads(done.stdout)
+    return answer

@@ -222,11 +222,10 @@ def test_pruned_search_delivers(tmp_path: Path) -> None:
     assert json.loads(more.stdout)["added"] == 2
 
 
-def test_timeout_ends_the_search_and_leaves_the_rest_waiting(tmp_path: Path) -> None:
+def test_time_that_is_over_before_the_first_trial_leaves_the_queue_and_no_winner(tmp_path: Path) -> None:
     write_study(tmp_path)
-    done = tune(tmp_path, "--config", "study.toml", "--timeout", "1s", "--workers", "1", "--json")
-    assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout)["trials"]
-    assert counts["running"] == 0
-    assert counts["done"] + counts["waiting"] == 6
-    assert counts["waiting"] > 0
+    done = tune(tmp_path, "--config", "study.toml", "--timeout", "0.1s", "--workers", "1", "--json")
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)
+    assert result["trials"] == dict.fromkeys(result["trials"], 0) | {"waiting": 6}
+    assert "bundle" not in result

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,12 @@ def test_merge_replaces_spaces_whole() -> None:
         "space": {"b": [2]},
         "x": {"y": 1, "z": 2},
     }
+
+
+def test_study_file_of_the_readme_is_valid() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = tomllib.loads(readme.split("```toml")[1].split("```")[0])
+    assert parse_spec(with_preset(example, {})).study == "farm-3h"
 
 
 def test_durations_read_as_seconds() -> None:
