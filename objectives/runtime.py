@@ -18,7 +18,10 @@ from .compile_cache import prepare_cache
 
 Backend = Literal["jax", "tensorflow"]
 
-_PROBE = "import tensorflow as tf; print('devices:', len(tf.config.list_physical_devices('GPU')))"
+_PROBES = {
+    "tensorflow": "import tensorflow as tf; print('devices:', len(tf.config.list_physical_devices('GPU')))",
+    "jax": "import jax; print('devices:', sum(device.platform == 'gpu' for device in jax.devices()))",
+}
 _PROBE_TIMEOUT_SECONDS = 180
 _NVIDIA_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
@@ -35,13 +38,27 @@ def resolve_backend(backend: Literal["auto", "jax", "tensorflow"]) -> Backend:
     """
     if backend != "auto":
         return backend
-    return "tensorflow" if _has_nvidia_driver() and _tensorflow_sees_gpu() else "jax"
+    return "tensorflow" if usable_gpus("tensorflow") else "jax"
+
+
+def usable_gpus(backend: str) -> tuple[str, ...]:
+    """The GPUs on which a backend can compute, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    The backend is asked in a child process, and only where an NVIDIA driver is present; a variable that is set already
+    narrows the choice.
+    """
+    if not _has_nvidia_driver():
+        return ()
+    count = _gpus_seen_by(backend)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(number) for number in range(count)] if visible is None else visible.split(",")
+    return tuple(name.strip() for name in names[:count])
 
 
 def worker_environment(
     backend: str,
     *,
-    device: int | None = None,
+    device: str | None = None,
     threads: int | None = None,
     cache: Path | None = None,
 ) -> dict[str, str]:
@@ -49,7 +66,7 @@ def worker_environment(
 
     Args:
         backend: ``jax`` or ``tensorflow``.
-        device: number of the GPU that the process may see; None: none, it computes on the CPU.
+        device: the GPU that the process may see, one of `usable_gpus`; None: none, it computes on the CPU.
         threads: most threads for one operation; None: as many as the libraries like. One for a process that is pinned
             to a core. JAX shares its sums out among them, so the last bits of a training depend on their number, and
             with None on the cores of the process: give the same number wherever a trial is to be repeated.
@@ -61,7 +78,7 @@ def worker_environment(
     environment = {
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1" if device is None else str(device),
+        "CUDA_VISIBLE_DEVICES": "-1" if device is None else device,
     }
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
@@ -116,10 +133,10 @@ def _has_nvidia_driver() -> bool:
     return any(Path(path).exists() for path in _NVIDIA_FILES)
 
 
-def _tensorflow_sees_gpu() -> bool:
+def _gpus_seen_by(backend: str) -> int:
     try:
         answer = subprocess.run(
-            [sys.executable, "-c", _PROBE],
+            [sys.executable, "-c", _PROBES[backend]],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,
@@ -127,5 +144,6 @@ def _tensorflow_sees_gpu() -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return any(line.startswith("devices:") and line != "devices: 0" for line in answer.stdout.splitlines())
+        return 0
+    counts = [line.split()[1] for line in answer.stdout.splitlines() if line.startswith("devices: ")]
+    return int(counts[-1]) if counts else 0

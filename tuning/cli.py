@@ -34,6 +34,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        _complain(
+            [f"The system refused {error.filename or 'an operation'}: {error.strerror}. All finished trials are kept."]
+        )
+        sys.exit(EXIT_MISTAKE)
 
 
 def _complain(mistakes: list[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..objectives.compile_cache import default_cache
-from ..objectives.runtime import worker_environment
+from ..objectives.runtime import usable_gpus, worker_environment
 from ..storage.mistakes import Mistake
 from .snapshot import Snapshot
 from .spec import StudySpec
@@ -61,7 +61,8 @@ def deliver_in_child(
         DeliveryError: with what the child said.
     """
     # One thread, as in the search: the last bits of a training depend on how many there are.
-    settings = worker_environment(spec.backend, threads=1, cache=default_cache())
+    device = next(iter(usable_gpus(spec.backend)), None)
+    settings = worker_environment(spec.backend, device=device, threads=1, cache=default_cache())
     environment = os.environ | settings | {"GREENTUNE_STORAGE": url}
     command = [sys.executable, "-m", "greentune.tuning", "deliver", "--study", spec.study, "--folder", str(folder)]
     command += [] if trial is None else ["--trial", str(trial)]

@@ -87,7 +87,7 @@ BackendOption = Annotated[
 ]
 
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Processes side by side. Default: one a core.", rich_help_panel=_RUN)
+    int | None, typer.Option(help="Processes side by side. Default: one a GPU, or one a core.", rich_help_panel=_RUN)
 ]
 StudyOption = Annotated[str | None, typer.Option("--study", help="Name of the study.", rich_help_panel=_RUN)]
 StorageOption = Annotated[

@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
-from ..objectives.runtime import resolve_backend
+from ..objectives.runtime import resolve_backend, usable_gpus
 from ..reports.bundle import check_folder
 from ..storage.dataset import Dataset
 from ..storage.datasets import load_dataset
@@ -89,7 +89,7 @@ def tune(
             ``{"search": {"sampler": "grid"}}``. ``{}`` is the packaged wind farm.
         storage: database URL or SQLite file; None: ``greentune.db`` in ``out``.
         out: folder of all runs; results go to ``out/STUDY``.
-        workers: processes; None: one a core.
+        workers: processes; None: one a GPU where the backend sees any, otherwise one a core.
         quiet: no progress on standard error.
 
     Raises:
@@ -107,37 +107,56 @@ def tune(
     (folder / "study.json").write_text(spec.to_json() + "\n", encoding="utf-8")
     changed = queue.reconcile(found, database, queue.plan(spec))
     before = take_snapshot(found, spec)
-    n_workers = min(workers or available_cores(), max(1, before.waiting))
+    gpus = usable_gpus(spec.backend)
+    n_workers = min(workers or len(gpus) or available_cores(), max(1, before.waiting))
     until = None if spec.search.timeout is None else time.time() + spec.search.timeout
     with Progress(epochs=spec.training.epochs, until=until, workers=n_workers, quiet=quiet) as progress:
         progress.say(_opening(spec, redact(url), created, changed, before, n_workers))
-        finished = Supervisor(
-            found, database, spec, url=url, workers=n_workers, logs=folder / "logs", until=until, progress=progress
-        ).run()
+        supervisor = Supervisor(
+            found,
+            database,
+            spec,
+            url=url,
+            workers=n_workers,
+            gpus=gpus,
+            logs=folder / "logs",
+            until=until,
+            progress=progress,
+        )
+        finished = supervisor.run()
         snapshot = take_snapshot(found, spec)
         name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
         results = table.write_csv(folder / name, table.rows(found, spec))
-        agreement = table.agreement(found) if spec.search.sampler == "grid" else None
+        delivered = None
         if snapshot.best is not None:
             progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
-        delivered = None
-        if finished and snapshot.best is not None:
-            delivered = delivery.earlier(folder, snapshot)
-            if delivered is None:
-                progress.say(f"retraining trial {snapshot.best.number}, evaluating it on the test part, exporting it")
-                delivered = delivery.deliver_in_child(spec, url, folder, say=progress.say)
+            if finished:
+                delivered = _deliver(spec, url, folder, snapshot, progress)
+                finished = delivered is not None
     return TuneResult(
         storage=redact(url),
         folder=folder,
         spec=spec,
         snapshot=snapshot,
         table=results,
-        agreement=agreement,
+        agreement=table.agreement(found) if spec.search.sampler == "grid" else None,
         delivered=delivered,
         interrupted=not finished,
         added=changed.added,
         seconds=time.monotonic() - began,
     )
+
+
+def _deliver(spec: StudySpec, url: str, folder: Path, snapshot: Snapshot, progress: Progress) -> dict[str, Any] | None:
+    """The winner's figures, from an earlier run where nothing has changed since; None when it was interrupted."""
+    delivered = delivery.earlier(folder, snapshot)
+    if delivered is not None or snapshot.best is None:
+        return delivered
+    progress.say(f"retraining trial {snapshot.best.number}, evaluating it on the test part, exporting it")
+    try:
+        return delivery.deliver_in_child(spec, url, folder, say=progress.say)
+    except KeyboardInterrupt:
+        return None
 
 
 def _checked(raw: Mapping[str, Any], workers: int | None) -> tuple[StudySpec, Dataset]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,10 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass
 class _Slot:
-    """A place for one worker: its number, which is also that of its core, and its process."""
+    """A place for one worker: its number, which is also that of its core, its GPU and its process."""
 
     worker: int
+    device: str | None
     process: subprocess.Popen[bytes] | None = None
 
 
@@ -45,6 +46,7 @@ class Supervisor:
 
     Args:
         url: the database; workers receive it in their environment, never as an argument.
+        gpus: devices that the workers share, in turn; none: they compute on the CPU.
         logs: folder for what workers print.
         until: Unix time after which no new trial begins; running ones are finished.
     """
@@ -57,6 +59,7 @@ class Supervisor:
         *,
         url: str,
         workers: int,
+        gpus: Sequence[str] = (),
         logs: Path,
         until: float | None,
         progress: Progress,
@@ -64,7 +67,7 @@ class Supervisor:
         self._study, self._storage, self._spec = study, storage, spec
         self._url, self._logs, self._until, self._progress = url, logs, until, progress
         self._tickets = queue.plan(spec)
-        self._slots = [_Slot(worker) for worker in range(workers)]
+        self._slots = [_Slot(worker, gpus[worker % len(gpus)] if gpus else None) for worker in range(workers)]
         self._interrupts = 0
         self._crashes = 0
 
@@ -115,11 +118,8 @@ class Supervisor:
                 return
 
     def _start(self, slot: _Slot) -> None:
-        environment = (
-            os.environ
-            | worker_environment(self._spec.backend, threads=1, cache=default_cache())
-            | {"GREENTUNE_STORAGE": self._url}
-        )
+        settings = worker_environment(self._spec.backend, device=slot.device, threads=1, cache=default_cache())
+        environment = os.environ | settings | {"GREENTUNE_STORAGE": self._url}
         command = [sys.executable, "-m", "greentune.tuning", "worker", "--study", self._study.study_name]
         command += ["--worker", str(slot.worker), "--parent", str(os.getpid())]
         if self._until is not None:

@@ -28,7 +28,7 @@ def test_auto_is_tensorflow_only_where_it_sees_a_gpu(
     monkeypatch: pytest.MonkeyPatch, expected: str, *, driver: bool, visible: bool
 ) -> None:
     monkeypatch.setattr(runtime, "_has_nvidia_driver", lambda: driver)
-    monkeypatch.setattr(runtime, "_tensorflow_sees_gpu", lambda: visible)
+    monkeypatch.setattr(runtime, "_gpus_seen_by", lambda _backend: int(visible))
 
     assert resolve_backend("auto") == expected
 
@@ -36,17 +36,36 @@ def test_auto_is_tensorflow_only_where_it_sees_a_gpu(
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("print('devices: 1')", True),
-        ("print('devices: 0')", False),
-        ("raise ImportError", False),
-        ("import time; time.sleep(60)", False),
+        ("print('noise'); print('devices: 2')", ("0", "1")),
+        ("print('devices: 0')", ()),
+        ("raise ImportError", ()),
+        ("import time; time.sleep(60)", ()),
     ],
 )
-def test_the_probe_reads_its_child(monkeypatch: pytest.MonkeyPatch, code: str, *, expected: bool) -> None:
-    monkeypatch.setattr(runtime, "_PROBE", code)
+def test_gpus_are_those_that_the_probe_counts(
+    monkeypatch: pytest.MonkeyPatch, code: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(runtime, "_has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(runtime, "_PROBES", {"jax": code})
     monkeypatch.setattr(runtime, "_PROBE_TIMEOUT_SECONDS", 2)
 
-    assert runtime._tensorflow_sees_gpu() is expected
+    assert runtime.usable_gpus("jax") == expected
+
+
+def test_gpus_keep_the_names_under_which_they_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-abc")
+    monkeypatch.setattr(runtime, "_has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(runtime, "_gpus_seen_by", lambda _backend: 2)
+
+    assert runtime.usable_gpus("tensorflow") == ("3", "GPU-abc")
+
+
+def test_without_a_driver_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(runtime, "_PROBES", {})
+
+    assert runtime.usable_gpus("jax") == ()
 
 
 def test_a_worker_on_the_cpu_sees_no_gpu() -> None:
@@ -60,7 +79,7 @@ def test_a_worker_on_the_cpu_sees_no_gpu() -> None:
 
 
 def test_a_worker_with_a_device_sees_that_one_only() -> None:
-    environment = worker_environment("jax", device=2)
+    environment = worker_environment("jax", device="2")
 
     assert environment["CUDA_VISIBLE_DEVICES"] == "2"
     assert "JAX_PLATFORMS" not in environment
