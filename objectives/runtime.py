@@ -136,7 +136,7 @@ def _has_nvidia_driver() -> bool:
 def _gpus_seen_by(backend: str) -> int:
     try:
         answer = subprocess.run(
-            [sys.executable, "-c", _PROBES[backend]],
+            [sys.executable, "-P", "-c", _PROBES[backend]],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,

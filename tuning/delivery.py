@@ -64,7 +64,17 @@ def deliver_in_child(
     device = next(iter(usable_gpus(spec.backend)), None)
     settings = worker_environment(spec.backend, device=device, threads=1, cache=default_cache())
     environment = os.environ | settings | {"GREENTUNE_STORAGE": url}
-    command = [sys.executable, "-m", "greentune.tuning", "deliver", "--study", spec.study, "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "greentune.tuning",
+        "deliver",
+        "--study",
+        spec.study,
+        "--folder",
+        str(folder),
+    ]
     command += [] if trial is None else ["--trial", str(trial)]
     command += [] if bundle is None else ["--bundle", str(bundle)]
     (folder / "logs").mkdir(exist_ok=True)

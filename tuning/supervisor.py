@@ -120,7 +120,8 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         settings = worker_environment(self._spec.backend, device=slot.device, threads=1, cache=default_cache())
         environment = os.environ | settings | {"GREENTUNE_STORAGE": self._url}
-        command = [sys.executable, "-m", "greentune.tuning", "worker", "--study", self._study.study_name]
+        # -P: the working folder is the user's; a queue.py in it must not take the place of Python's own.
+        command = [sys.executable, "-P", "-m", "greentune.tuning", "worker", "--study", self._study.study_name]
         command += ["--worker", str(slot.worker), "--parent", str(os.getpid())]
         if self._until is not None:
             command += ["--until", str(self._until)]

@@ -142,7 +142,7 @@ def verify(bundle: Path, *, trust_scaler: bool) -> dict[str, Any]:
     Raises:
         BundleError: it does not.
     """
-    command = [sys.executable, "-m", "greentune.reports.verify", str(bundle), "--json"]
+    command = [sys.executable, "-P", "-m", "greentune.reports.verify", str(bundle), "--json"]
     command += ["--trust-scaler"] if trust_scaler else []
     child = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
     try:

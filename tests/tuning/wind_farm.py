@@ -13,7 +13,7 @@ import pandas as pd
 
 from greentune.tuning.presets import merge
 
-TUNE = [sys.executable, "-m", "greentune.tuning"]
+TUNE = [sys.executable, "-P", "-m", "greentune.tuning"]
 
 
 def write_series(path: Path, n_rows: int = 400) -> Path:
