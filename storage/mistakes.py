@@ -16,6 +16,7 @@ class Mistake(ValueError):
         ├── StorageError     a database that cannot be opened or is not ours
         ├── ModelError       an unknown builder, a wrong parameter, a model that does not fit
         ├── SpecError        a study specification, or a study that differs from it
+        ├── StudyError       a study that does not exist, or is somebody else's
         └── BundleError      a bundle that cannot be written, or does not load back
 
     Args:

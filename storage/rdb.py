@@ -169,8 +169,11 @@ def _refuse_foreign_file(path: Path) -> None:
 
 def _open(url: str, engine_settings: dict[str, Any], *, create: bool) -> RDBStorage:
     template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats the URL as a template
+    # Whoever may create also checks the version of the tables; that takes a tenth of a second, and `tune status` none.
     try:
-        storage = RDBStorage(template, engine_kwargs=engine_settings, skip_table_creation=not create)
+        storage = RDBStorage(
+            template, engine_kwargs=engine_settings, skip_compatibility_check=not create, skip_table_creation=not create
+        )
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
         reason = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
         password = make_url(url).password

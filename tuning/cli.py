@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; what the user can put right becomes sentences and exit code 2, never a traceback."""
+    gc.set_threshold(100_000, 50, 50)  # importing makes objects that stay: looking for garbage among them takes a sixth
     try:
         app()
     except Mistake as mistake:
@@ -161,7 +163,7 @@ def status(
     database = _existing(storage, out)
     names = records.study_names(database) if study is None else [study]
     found = [records.load_study(database, name) for name in names] or [records.load_study(database, None)]
-    snapshots = [take_snapshot(each, records.read_spec(each)) for each in found]
+    snapshots = [take_snapshot(each) for each in found]
     if as_json:
         print(json.dumps([snapshot.to_json() for snapshot in snapshots], indent=2))
     else:
@@ -181,13 +183,13 @@ def export(
     """Retrain a trial of a study (default: the best of the newest), evaluate it and write bundle and report."""
     from ..storage.rdb import storage_url
     from . import delivery, records
-    from .study import DATABASE, writable
+    from .study import writable
     from .summary import delivered_lines
 
     database = _existing(storage, out)
     found = records.load_study(database, study)
     spec = records.read_spec(found)
-    url = storage_url(storage or out / DATABASE)
+    url = storage_url(storage or out / records.DATABASE)
     target = None if bundle is None else bundle.resolve()
     delivered = delivery.deliver_in_child(
         spec, url, writable(out / spec.study), trial=trial, bundle=target, say=_silent if quiet else _say
@@ -341,6 +343,6 @@ def _silent(_sentence: str) -> None:
 
 def _existing(storage: str | None, out: Path) -> Any:
     from ..storage.rdb import open_storage
-    from .study import DATABASE
+    from .records import DATABASE
 
     return open_storage(storage or out / DATABASE, create=False)

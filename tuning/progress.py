@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .snapshot import Snapshot
+from .wording import best_text, duration
 
 PLAIN_INTERVAL_SECONDS = 30.0
 
@@ -98,21 +99,3 @@ class Progress:
             value = "" if trial.value is None else f"{snapshot.metric} {trial.value:.5f}"
             workers.add_row(f"  worker {trial.worker}", f"trial {trial.number}", epoch, value)
         return Group(head, Text(self.line(snapshot)), workers)
-
-
-def best_text(snapshot: Snapshot) -> str:
-    """The best so far, in the unit of the data where it is known."""
-    assert snapshot.best is not None
-    best = snapshot.best
-    error = f"{best.rmse:.4f} {snapshot.unit} RMSE, " if best.rmse is not None else ""
-    return f"{error}{snapshot.metric} {best.value:.6f} (trial {best.number})"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(max(0.0, seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

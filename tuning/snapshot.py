@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from .spec import StudySpec
+from . import records
 
 _STATES = {
     "done": TrialState.COMPLETE,
@@ -79,11 +79,12 @@ class Snapshot:
         return asdict(self)
 
 
-def take_snapshot(study: optuna.Study, spec: StudySpec) -> Snapshot:
+def take_snapshot(study: optuna.Study) -> Snapshot:
     """Read the study's state.
 
     ``trial_seconds`` is the mean wall time of finished trials; None before the first.
     """
+    tables = records.read_tables(study)
     trials = study.get_trials(deepcopy=False)
     reasons = Counter(t.user_attrs.get("reason", "error") for t in trials if t.state is TrialState.FAIL)
     counts = {name: sum(t.state is state for t in trials) for name, state in _STATES.items()}
@@ -91,8 +92,8 @@ def take_snapshot(study: optuna.Study, spec: StudySpec) -> Snapshot:
     counts["failed"] -= requeued
     return Snapshot(
         study=study.study_name,
-        metric=spec.search.metric,
-        unit=spec.data.unit,
+        metric=tables["search"]["metric"],
+        unit=tables["data"]["unit"],
         requeued=requeued,
         failures=dict(reasons),
         best=best_of(trials),

@@ -20,13 +20,13 @@ from ..storage.dataspec import DataError
 from ..storage.rdb import StorageError, exclusive, open_storage, redact, storage_url
 from . import delivery, queue, records, table
 from .presets import with_preset
-from .progress import Progress, best_text, duration
+from .progress import Progress
 from .snapshot import Snapshot, take_snapshot
 from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences, parse_spec
 from .supervisor import Supervisor, available_cores
+from .wording import best_text, duration
 
 DEFAULT_OUT = "runs"
-DATABASE = "greentune.db"
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ def tune(
     raw = study.model_dump(mode="json") if isinstance(study, StudySpec) else with_preset({}, study)
     spec, dataset = _checked(raw, workers)
     out_folder = writable(Path(out))
-    url = storage_url(storage or out_folder / DATABASE)
+    url = storage_url(storage or out_folder / records.DATABASE)
     database = open_storage(url)
     found, spec, created = _create_or_resume(database, spec, dataset)
     folder = writable(out_folder / spec.study)
     check_folder(folder / "bundle")
     (folder / "study.json").write_text(spec.to_json() + "\n", encoding="utf-8")
     changed = queue.reconcile(found, database, queue.plan(spec))
-    before = take_snapshot(found, spec)
+    before = take_snapshot(found)
     gpus = usable_gpus(spec.backend)
     n_workers = min(workers or len(gpus) or available_cores(), max(1, before.waiting))
     until = None if spec.search.timeout is None else time.time() + spec.search.timeout
@@ -124,7 +124,7 @@ def tune(
             progress=progress,
         )
         finished = supervisor.run()
-        snapshot = take_snapshot(found, spec)
+        snapshot = take_snapshot(found)
         name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
         results = table.write_csv(folder / name, table.rows(found, spec))
         delivered = None

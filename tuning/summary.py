@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .progress import best_text, duration
 from .snapshot import Snapshot
+from .wording import best_text, duration
 
 if TYPE_CHECKING:
     from .study import TuneResult

@@ -88,7 +88,7 @@ class Supervisor:
             finally:
                 self._end_workers()
                 queue.reconcile(self._study, self._storage, self._tickets)
-        self._progress.show(take_snapshot(self._study, self._spec))
+        self._progress.show(take_snapshot(self._study))
         return self._interrupts == 0
 
     def _look_after(self) -> bool:
@@ -97,7 +97,7 @@ class Supervisor:
         busy = [slot for slot in self._slots if slot.process is not None]
         if any(ended) or not busy:
             queue.reconcile(self._study, self._storage, self._tickets)
-        snapshot = take_snapshot(self._study, self._spec)
+        snapshot = take_snapshot(self._study)
         self._progress.show(snapshot)
         if self._until is not None and time.time() >= self._until:
             return bool(busy)

@@ -73,7 +73,7 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     report = reporting.write(
         folder / "report.html", study, spec, dataset, winner, parameters, result, evaluation, predicted, target
     )
-    snapshot = take_snapshot(study, spec)
+    snapshot = take_snapshot(study)
     delivered = {
         "trial": winner.number,
         "trials_finished": snapshot.finished,

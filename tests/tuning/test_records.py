@@ -8,7 +8,7 @@ import pytest
 from greentune.storage.rdb import open_storage
 from greentune.tuning import records
 from greentune.tuning.presets import with_preset
-from greentune.tuning.spec import SpecError, parse_spec
+from greentune.tuning.spec import parse_spec
 
 SPEC = parse_spec(with_preset({}, {"study": "farm"}))
 
@@ -23,7 +23,7 @@ def test_study_keeps_specification_and_fingerprint(tmp_path: Path) -> None:
 def test_unknown_study_suggests_the_nearest(tmp_path: Path) -> None:
     storage = open_storage(tmp_path / "a.db")
     records.create_study(storage, SPEC, "abc")
-    with pytest.raises(SpecError, match="Did you mean 'farm'"):
+    with pytest.raises(records.StudyError, match="Did you mean 'farm'"):
         records.load_study(storage, "fram")
 
 
@@ -32,7 +32,7 @@ def test_study_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     other = optuna.create_study(storage=storage, study_name="farm")
     other.enqueue_trial({"x": 1})
     assert not records.exists(storage, "farm")
-    with pytest.raises(SpecError, match="did not make it"):
+    with pytest.raises(records.StudyError, match="did not make it"):
         records.create_study(storage, SPEC, "abc")
     assert optuna.load_study(study_name="farm", storage=storage).user_attrs == {}
 

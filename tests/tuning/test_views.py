@@ -11,13 +11,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from greentune.tuning import delivery, table
+from greentune.tuning import delivery, records, table
 from greentune.tuning.presets import with_preset
-from greentune.tuning.progress import Progress, duration
+from greentune.tuning.progress import Progress
 from greentune.tuning.snapshot import Snapshot, best_trial, take_snapshot
 from greentune.tuning.spec import StudySpec, parse_spec
 from greentune.tuning.summary import status_lines
 from greentune.tuning.supervisor import exit_reason
+from greentune.tuning.wording import duration
 
 
 @pytest.fixture
@@ -42,9 +43,10 @@ def values(loss: float, error: float) -> dict[str, float]:
 
 
 @pytest.fixture
-def study() -> optuna.Study:
+def study(spec: StudySpec) -> optuna.Study:
     """Three finished points, a retry, a lost and a running trial."""
     study = optuna.create_study(study_name="s")
+    records.write_spec(study, spec)
     told(study, 0.1, TrialState.COMPLETE, 0.5, values=values(0.5, 0.02), best_epoch=3, seconds=2.0)
     told(study, 0.2, TrialState.COMPLETE, 0.4, values=values(0.4, 0.03), best_epoch=0, seconds=2.0)
     told(study, 0.3, TrialState.FAIL, None, reason="nonfinite")
@@ -54,8 +56,8 @@ def study() -> optuna.Study:
     return study
 
 
-def test_snapshot_counts_rows_that_went_back_apart(study: optuna.Study, spec: StudySpec) -> None:
-    snapshot = take_snapshot(study, spec)
+def test_snapshot_counts_rows_that_went_back_apart(study: optuna.Study) -> None:
+    snapshot = take_snapshot(study)
     counts = (snapshot.done, snapshot.failed, snapshot.requeued, snapshot.running, snapshot.waiting)
     assert counts == (2, 1, 1, 1, 1)
     assert (snapshot.finished, snapshot.total) == (3, 5)
@@ -128,8 +130,8 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_status_names_who_works_on_what(study: optuna.Study, spec: StudySpec) -> None:
-    lines = "\n".join(status_lines(take_snapshot(study, spec)))
+def test_status_names_who_works_on_what(study: optuna.Study) -> None:
+    lines = "\n".join(status_lines(take_snapshot(study)))
     assert "done 2, running 1, pruned 0, failed 1, waiting 1" in lines
     assert "trial 4: starting, worker 1 on h, pid 7" in lines
 
@@ -150,8 +152,8 @@ def test_exit_codes_are_words() -> None:
     assert exit_reason(1) == "exit code 1"
 
 
-def test_earlier_delivery_counts_only_for_the_same_winner(study: optuna.Study, spec: StudySpec, tmp_path: Path) -> None:
-    snapshot = take_snapshot(study, spec)
+def test_earlier_delivery_counts_only_for_the_same_winner(study: optuna.Study, tmp_path: Path) -> None:
+    snapshot = take_snapshot(study)
     assert delivery.earlier(tmp_path, snapshot) is None
     (tmp_path / "bundle").mkdir()
     (tmp_path / "report.html").touch()
