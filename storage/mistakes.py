@@ -39,5 +39,5 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     if not valid:
         return "There are none."
     if len(valid) > 20:
-        return guess.strip() or f"There are {len(valid)} valid names."
+        return guess.strip() or "Check the spelling."
     return f"{guess}Valid: {', '.join(sorted(valid))}."

@@ -97,7 +97,7 @@ def exclusive(storage: RDBStorage, name: str) -> Iterator[None]:
     A file lock beside an SQLite file, an advisory lock in PostgreSQL. Both go when their holder dies.
     """
     if storage.engine.dialect.name == "sqlite":
-        with _file_lock(Path(f"{storage.engine.url.database}.lock")):
+        with file_lock(Path(f"{storage.engine.url.database}.lock")):
             yield
         return
     number = int.from_bytes(hashlib.sha256(f"greentune:{name}".encode()).digest()[:8], "big", signed=True)
@@ -111,7 +111,8 @@ def exclusive(storage: RDBStorage, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made if it is missing; it goes when its holder dies."""
     import fcntl  # not at the top: only POSIX systems have it
 
     with path.open("a") as handle:
@@ -143,7 +144,7 @@ def _open_sqlite(url: str, path: Path, *, create: bool) -> RDBStorage:
     settings: dict[str, Any] = {"connect_args": {"timeout": SQLITE_TIMEOUT_SECONDS}}
     if not create:
         return _immediate(_open(url, settings, create=False))
-    with _file_lock(Path(f"{path}.lock")):  # eight openers of a fresh file at once would trip over each other
+    with file_lock(Path(f"{path}.lock")):  # eight openers of a fresh file at once would trip over each other
         return _immediate(_open(url, settings, create=True))
 
 

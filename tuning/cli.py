@@ -86,6 +86,7 @@ def run(
     trials: o.TrialsOption = None,
     timeout: o.TimeoutOption = None,
     epochs: o.EpochsOption = None,
+    final_epochs: o.FinalEpochsOption = None,
     seed: o.SeedOption = None,
     backend: o.BackendOption = None,
     workers: o.WorkersOption = None,
@@ -132,14 +133,12 @@ def run(
             "search.trials": trials,
             "search.timeout": timeout,
             "training.epochs": epochs,
+            "final.epochs": final_epochs,
         },
     )
-    import optuna
-
     from . import study as studies
     from .summary import summary
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     result = studies.tune(raw, storage=storage, out=out, workers=workers, quiet=quiet)
     print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
     if result.interrupted:
@@ -243,6 +242,7 @@ def prepare(
     horizon: o.HorizonOption = None,
     outputs: o.OutputsOption = None,
     scaling: o.ScalingOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is in the folder.")] = False,
     as_json: o.JsonOption = False,
 ) -> None:
     """Turn a series into scaled arrays (X_train.npy … y_test.npy) that `tune --data FOLDER` reads."""
@@ -267,6 +267,8 @@ def prepare(
     from ..storage.dataspec import parse_spec
     from ..storage.prepare import prepare_arrays
 
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise Mistake(f"`--out` must be a new or empty folder; {out} is not. Use another, or replace it with --force.")
     dataset = prepare_arrays(parse_spec(raw["data"]), out)
     described = dataset.describe()
     if as_json:

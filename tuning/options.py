@@ -22,9 +22,10 @@ DataOption = Annotated[
 TargetOption = Annotated[str | None, typer.Option(help="Column to forecast.", rich_help_panel=_DATA)]
 TimestampOption = Annotated[str | None, typer.Option(help="Column of the times.", rich_help_panel=_DATA)]
 TimezoneOption = Annotated[
-    str | None, typer.Option(help="Clock of times without an offset, e.g. Europe/Paris.", rich_help_panel=_DATA)
+    str | None,
+    typer.Option(help="Clock of times without an offset, e.g. Europe/Paris. [default: UTC]", rich_help_panel=_DATA),
 ]
-UnitOption = Annotated[str | None, typer.Option(help="Unit of the target.", rich_help_panel=_DATA)]
+UnitOption = Annotated[str | None, typer.Option(help="Unit of the target. [default: MW]", rich_help_panel=_DATA)]
 CapacityOption = Annotated[
     float | None, typer.Option(help="Of the plant, in the unit, for nRMSE.", rich_help_panel=_DATA)
 ]
@@ -45,13 +46,17 @@ KnownAheadOption = Annotated[
 CircularOption = Annotated[
     list[str] | None, typer.Option("--circular", help="Features in degrees, comma-separated.", rich_help_panel=_DATA)
 ]
-LookbackOption = Annotated[int | None, typer.Option(help="Steps in a window.", rich_help_panel=_DATA)]
-HorizonOption = Annotated[int | None, typer.Option(help="Steps ahead to forecast.", rich_help_panel=_DATA)]
+LookbackOption = Annotated[int | None, typer.Option(help="Steps in a window. [default: 24]", rich_help_panel=_DATA)]
+HorizonOption = Annotated[
+    int | None, typer.Option(help="Steps ahead to forecast. [default: 1; packaged farm: 3]", rich_help_panel=_DATA)
+]
 OutputsOption = Annotated[
     str | None,
-    typer.Option(help="last: only the step of the horizon; all: every step up to it.", rich_help_panel=_DATA),
+    typer.Option(
+        help="last: only the step of the horizon; all: every step up to it. [default: last]", rich_help_panel=_DATA
+    ),
 ]
-ScalingOption = Annotated[str | None, typer.Option(help="minmax or standard.", rich_help_panel=_DATA)]
+ScalingOption = Annotated[str | None, typer.Option(help="minmax or standard. [default: minmax]", rich_help_panel=_DATA)]
 TrustScalerOption = Annotated[
     bool | None,
     typer.Option("--trust-scaler", help="Arrays: read y_train_scaler.pkl, which can run code.", rich_help_panel=_DATA),
@@ -59,37 +64,71 @@ TrustScalerOption = Annotated[
 
 BuilderOption = Annotated[
     str | None,
-    typer.Option("--model", help="Builder of the models: stacked_lstm, advanced_lstm.", rich_help_panel=_SEARCH),
+    typer.Option("--model", help="stacked_lstm or advanced_lstm. [default: stacked_lstm]", rich_help_panel=_SEARCH),
 ]
 SamplerOption = Annotated[
     str | None,
     typer.Option(
-        help="tpe, random, qmc or grid. grid alone is the documented search of 108 points.", rich_help_panel=_SEARCH
+        help="tpe, random, qmc or grid. grid alone is the documented search of 108 points. [default: tpe]",
+        rich_help_panel=_SEARCH,
     ),
 ]
 PrunerOption = Annotated[
-    str | None, typer.Option(help="none, median, hyperband, asha or patient.", rich_help_panel=_SEARCH)
+    str | None,
+    typer.Option(
+        help="none, median, hyperband, asha or patient. [default: median; grid: none]", rich_help_panel=_SEARCH
+    ),
 ]
 MetricOption = Annotated[
-    str | None, typer.Option(help="val_mse, val_mae, or val_loss (with the penalty).", rich_help_panel=_SEARCH)
+    str | None,
+    typer.Option(help="val_mse, val_mae, or val_loss (with the penalty). [default: val_mse]", rich_help_panel=_SEARCH),
 ]
 TrialsOption = Annotated[
-    int | None, typer.Option(help="How many. More of an existing study adds the difference.", rich_help_panel=_SEARCH)
+    int | None,
+    typer.Option(
+        help="How many; more of an existing study adds the difference. [default: 40; grid: all]",
+        rich_help_panel=_SEARCH,
+    ),
 ]
 TimeoutOption = Annotated[
-    str | None, typer.Option(help="No new trial after this time: seconds, or 90s, 8m, 2h.", rich_help_panel=_SEARCH)
+    str | None,
+    typer.Option(
+        help="No new trial after this time: seconds, or 90s, 8m, 2h. [default: none; packaged farm: 6m]",
+        rich_help_panel=_SEARCH,
+    ),
 ]
-EpochsOption = Annotated[int | None, typer.Option(help="Most epochs of a trial.", rich_help_panel=_SEARCH)]
-SeedOption = Annotated[int | None, typer.Option(help="Everything random follows from it.", rich_help_panel=_SEARCH)]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Most epochs of a trial of the search. [default: 20; documented grid: 30]", rich_help_panel=_SEARCH
+    ),
+]
+FinalEpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Most epochs of the winner's retraining after the search. [default: 100]", rich_help_panel=_SEARCH
+    ),
+]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Everything random follows from it. [default: 0]", rich_help_panel=_SEARCH)
+]
 BackendOption = Annotated[
     str | None,
-    typer.Option(help="auto, jax or tensorflow. auto: JAX on a CPU, TensorFlow on a GPU.", rich_help_panel=_SEARCH),
+    typer.Option(
+        help="auto, jax or tensorflow. auto: JAX on a CPU, TensorFlow on a GPU. [default: auto]",
+        rich_help_panel=_SEARCH,
+    ),
 ]
 
 WorkersOption = Annotated[
     int | None, typer.Option(help="Processes side by side. Default: one a GPU, or one a core.", rich_help_panel=_RUN)
 ]
-StudyOption = Annotated[str | None, typer.Option("--study", help="Name of the study.", rich_help_panel=_RUN)]
+StudyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--study", help="Name of the study. [default: data, sampler and a digest of the rest]", rich_help_panel=_RUN
+    ),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(

@@ -77,8 +77,8 @@ class Progress:
         return f"[{duration(time.monotonic() - self._began)}] " + ", ".join(parts)
 
     def seconds_left(self, snapshot: Snapshot) -> float | None:
-        """Expected seconds to the end of the search; None before the first trial has ended."""
-        if snapshot.trial_seconds is None:
+        """Expected seconds to the end of the search; None before the first trial has ended and when none is left."""
+        if snapshot.trial_seconds is None or not snapshot.waiting + snapshot.running:
             return None
         tickets = snapshot.waiting + snapshot.running / 2
         left = tickets * snapshot.trial_seconds / max(1, self._workers)
@@ -95,7 +95,7 @@ class Progress:
         )
         workers = Table.grid(padding=(0, 2))
         for trial in sorted(snapshot.workers, key=lambda w: (w.host or "", -1 if w.worker is None else w.worker)):
-            epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}/{self._epochs}"
+            epoch = "compiling" if trial.epoch is None else f"epoch {trial.epoch + 1}/{self._epochs}"
             value = "" if trial.value is None else f"{snapshot.metric} {trial.value:.5f}"
             workers.add_row(f"  worker {trial.worker}", f"trial {trial.number}", epoch, value)
         return Group(head, Text(self.line(snapshot)), workers)

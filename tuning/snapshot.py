@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
+from .space import Space, parse_space
 
 _STATES = {
     "done": TrialState.COMPLETE,
@@ -96,7 +97,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         unit=tables["data"]["unit"],
         requeued=requeued,
         failures=dict(reasons),
-        best=best_of(trials),
+        best=best_of(trials, parse_space(tables["space"])[0]),
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
         **counts,
@@ -109,12 +110,14 @@ def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return min(complete, key=lambda t: (t.value, t.number), default=None)
 
 
-def best_of(trials: Sequence[FrozenTrial]) -> Best | None:
+def best_of(trials: Sequence[FrozenTrial], space: Space) -> Best | None:
     """The best finished trial in plain values."""
     trial = best_trial(trials)
     if trial is None or trial.value is None:
         return None
-    return Best(trial.number, trial.value, trial.user_attrs.get("values", {}).get("val_rmse"), dict(trial.params))
+    return Best(
+        trial.number, trial.value, trial.user_attrs.get("values", {}).get("val_rmse"), space.decode(trial.params)
+    )
 
 
 def _running(trial: FrozenTrial) -> Running:

@@ -75,7 +75,11 @@ class Range:
     def suggest(self, trial: Suggests) -> Any:
         if self.integer:
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+        return self.rounded(trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log))
+
+    def rounded(self, value: float) -> float:
+        """The value without the dust of repeated steps: 0.3, not 0.30000000000000004."""
+        return value if self.step is None else round(value, 12)
 
     def grid(self) -> tuple[Any, ...]:
         if self.integer:
@@ -108,8 +112,12 @@ class Space:
         """The point of a trial as a builder takes it, from what the database stores."""
         point: Point = dict(stored)
         for parameter in self.parameters:
-            if isinstance(parameter, Choices) and parameter.name in point:
+            if parameter.name not in point:
+                continue
+            if isinstance(parameter, Choices):
                 point[parameter.name] = parameter.values[parameter.labels.index(point[parameter.name])]
+            else:
+                point[parameter.name] = parameter.rounded(point[parameter.name])
         return point
 
     def grid(self) -> Iterator[Point]:

@@ -179,8 +179,10 @@ def _explain(detail: Any) -> str:
     if detail["type"] == "literal_error":
         valid = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
         return f"`{where}` must be a known name; got {detail['input']!r}. {nearest(str(detail['input']), valid)}"
-    rule = re.sub(r"^Input should be( a valid)?", "must be", detail["msg"])
-    rule = re.sub(r"^Value error, ", "", rule)
+    if where == "search.timeout":
+        return f"`{where}` must be a time above zero: seconds, or a text such as 90s, 8m, 2h; got {detail['input']!r}."
+    rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
+    rule = re.sub(r"^Input should be", "must be", rule)
     return f"`{where}` {rule}; got {detail['input']!r}."
 
 

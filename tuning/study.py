@@ -17,14 +17,14 @@ from ..reports.bundle import check_folder
 from ..storage.dataset import Dataset
 from ..storage.datasets import load_dataset
 from ..storage.dataspec import DataError
-from ..storage.rdb import StorageError, exclusive, open_storage, redact, storage_url
+from ..storage.rdb import StorageError, exclusive, file_lock, open_storage, redact, storage_url
 from . import delivery, queue, records, table
 from .presets import with_preset
 from .progress import Progress
 from .snapshot import Snapshot, take_snapshot
 from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences, parse_spec
 from .supervisor import Supervisor, available_cores
-from .wording import best_text, duration
+from .wording import best_text, counted, duration
 
 DEFAULT_OUT = "runs"
 
@@ -96,6 +96,7 @@ def tune(
         Mistake: everything that the user can put right, all at once.
     """
     began = time.monotonic()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     raw = study.model_dump(mode="json") if isinstance(study, StudySpec) else with_preset({}, study)
     spec, dataset = _checked(raw, workers)
     out_folder = writable(Path(out))
@@ -124,15 +125,15 @@ def tune(
             progress=progress,
         )
         finished = supervisor.run()
-        snapshot = take_snapshot(found)
-        name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
-        results = table.write_csv(folder / name, table.rows(found, spec))
-        delivered = None
-        if snapshot.best is not None:
-            progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
-            if finished:
-                delivered = _deliver(spec, url, folder, snapshot, progress)
-                finished = delivered is not None
+    snapshot = take_snapshot(found)
+    name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
+    results = table.write_csv(folder / name, table.rows(found, spec))
+    delivered = None
+    if snapshot.best is not None:
+        progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
+        if finished:
+            delivered = _deliver(spec, url, folder, snapshot, progress)
+            finished = delivered is not None
     return TuneResult(
         storage=redact(url),
         folder=folder,
@@ -149,12 +150,15 @@ def tune(
 
 def _deliver(spec: StudySpec, url: str, folder: Path, snapshot: Snapshot, progress: Progress) -> dict[str, Any] | None:
     """The winner's figures, from an earlier run where nothing has changed since; None when it was interrupted."""
-    delivered = delivery.earlier(folder, snapshot)
-    if delivered is not None or snapshot.best is None:
-        return delivered
-    progress.say(f"retraining trial {snapshot.best.number}, evaluating it on the test part, exporting it")
+    assert snapshot.best is not None
     try:
-        return delivery.deliver_in_child(spec, url, folder, say=progress.say)
+        with file_lock(folder / ".delivery.lock"):  # of two commands at one study the second finds what the first made
+            delivered = delivery.earlier(folder, snapshot)
+            if delivered is not None:
+                return delivered
+            what = f"retraining trial {snapshot.best.number} for up to {spec.final.epochs} epochs"
+            progress.say(f"{what}, then the test part, the bundle and the report")
+            return delivery.deliver_in_child(spec, url, folder, say=progress.say)
     except KeyboardInterrupt:
         return None
 
@@ -250,8 +254,8 @@ def _opening(
     )
     if not created and not before.waiting and not changed.added:
         return f"{what}\nnothing to add: all {before.finished} trials of this study have a result in {url}"
-    state = "new" if created else f"going on, {before.finished} trials have a result"
+    state = "new" if created else f"going on, {counted(before.finished, 'trial')} with a result"
     limit = "" if search.timeout is None else f", at most {duration(search.timeout)}"
     lost = f", {changed.lost} of dead workers put back" if changed.lost else ""
-    plural = "worker" if workers == 1 else "workers"
-    return f"{what}\n{state}: {before.waiting} trials to run on {workers} {plural}{limit}{lost}; database {url}"
+    work = f"{counted(before.waiting, 'trial')} to run on {counted(workers, 'worker')}"
+    return f"{what}\n{state}: {work}{limit}{lost}; database {url}"

@@ -57,7 +57,9 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     )
     lines = [f"{snapshot.study}: {counts}"]
     if snapshot.requeued:
-        lines.append(f"  put back or withdrawn: {snapshot.requeued}")
+        lines.append(
+            f"  rows of tickets that went back to the queue (lost, interrupted, withdrawn): {snapshot.requeued}"
+        )
     if snapshot.failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
         lines.append(f"  failed rows by reason: {reasons}")
@@ -69,12 +71,12 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     return lines
 
 
-_HEAD = f"{'RMSE':>9}{'MAE':>9}{'R²':>9}{'bias':>9}{'nRMSE':>9}"
+_HEAD = f"{'RMSE':>11}{'MAE':>11}{'R²':>11}{'bias':>11}{'nRMSE':>11}"
 
 
 def _figures(figures: dict[str, Any]) -> str:
     shown = [figures.get(name) for name in ("rmse", "mae", "r2", "bias", "nrmse")]
-    return "".join(f"{'-':>9}" if value is None else f"{value:>9.4f}" for value in shown)
+    return "".join(f"{'-':>11}" if value is None else f"{value:>11.4f}" for value in shown)
 
 
 def _assignments(parameters: dict[str, Any]) -> str:

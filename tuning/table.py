@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from .space import labels
 from .spec import StudySpec
 
 _MEASURED = ("val_loss", "val_mse", "val_rmse", "val_mae")
@@ -71,7 +72,8 @@ def _row(trial: FrozenTrial, spec: StudySpec) -> dict[str, Any]:
     row: dict[str, Any] = {"trial": trial.number}
     if spec.search.sampler != "grid":
         row |= {"state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}
-    row |= {name: trial.params.get(name, "") for name in spec.space}
+    point = labels(spec.parsed_space().decode(trial.params))
+    row |= {name: point.get(name, "") for name in spec.space}
     if trial.state is TrialState.PRUNED:
         row[spec.search.metric] = trial.value
     row |= {(f"val_rmse_{unit}" if name == "val_rmse" else name): values[name] for name in _MEASURED if name in values}

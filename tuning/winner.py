@@ -27,6 +27,7 @@ from . import records, reporting
 from .delivery import RESULT, message
 from .snapshot import best_trial, take_snapshot
 from .spec import SpecError, StudySpec
+from .wording import duration
 
 EPOCHS_BETWEEN_LINES = 10
 
@@ -101,7 +102,10 @@ def choose(study: optuna.Study, number: int | None) -> FrozenTrial:
         return best
     if not 0 <= number < len(trials) or trials[number].state is not TrialState.COMPLETE:
         state = trials[number].state.name if 0 <= number < len(trials) else "unknown"
-        raise SpecError(f"`trial` must be the number of a COMPLETE trial; {number} is {state}. See `tune status`.")
+        raise SpecError(
+            f"`trial` must be the number of a COMPLETE trial; {number} is {state}. "
+            "The study's trials.csv (grid_results.csv) lists them."
+        )
     return trials[number]
 
 
@@ -125,13 +129,15 @@ def retrain(spec: StudySpec, dataset: Dataset, trial: FrozenTrial, checkpoint: P
         checkpoint=checkpoint,
         gradient_norms=final.gradient_norms,
     )
-    best = float("inf")
+    best, began = float("inf"), time.perf_counter()
 
     def say(epoch: int, logs: dict[str, float]) -> None:
         nonlocal best
         best = min(best, logs[spec.search.metric])
         if (epoch + 1) % EPOCHS_BETWEEN_LINES == 0:
-            message(say=f"  epoch {epoch + 1}/{final.epochs}: best {spec.search.metric} {best:.6f}")
+            spent = duration(time.perf_counter() - began)
+            best_so_far = f"best {spec.search.metric} {best:.6f}"
+            message(say=f"  epoch {epoch + 1}/{final.epochs} after {spent}: {best_so_far}")
 
     return holdout(spec.builder, parameters, dataset, settings, listeners=(say,))
 

@@ -13,6 +13,11 @@ def best_text(snapshot: Snapshot) -> str:
     return f"{error}{snapshot.metric} {best.value:.6f} (trial {best.number})"
 
 
+def counted(n: int, what: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     whole = round(max(0.0, seconds))

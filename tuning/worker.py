@@ -21,7 +21,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ..objectives.callbacks import Listener, NonFinite, Pruned, PruningListener
 from ..objectives.holdout import TrialResult, holdout
@@ -40,7 +40,7 @@ from .spec import SpecError, StudySpec
 RECYCLE_AFTER_TRIALS = 50
 """A worker ends after so many trials and is replaced: processes grow with every model they compile."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("greentune.worker")
 
 
 class Interrupted(BaseException):
@@ -96,6 +96,8 @@ def work(study_name: str, *, worker: int, parent: int | None = None, until: floa
     Returns:
         the exit code.
     """
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
+    _log.setLevel(logging.INFO)
     pin_to_core(worker)
     stop = StopSignal()
     _end_with_parent(parent)
@@ -116,6 +118,7 @@ def work(study_name: str, *, worker: int, parent: int | None = None, until: floa
             if trial_id is None:
                 return 0
             _run_ticket(study, storage, spec, dataset, trial_id, stop)
+            _log.info("%s", _outcome(storage.get_trial(trial_id)))
     except Mistake as mistake:
         records.stop(study, mistake.mistakes)
         return records.EXIT_SETUP
@@ -206,6 +209,11 @@ def _tell(
         if not trial.storage.get_trial(trial._trial_id).state.is_finished():
             raise
         _log.warning("the result of trial %d came late and was dropped: %s", trial.number, error)
+
+
+def _outcome(trial: FrozenTrial) -> str:
+    reason = trial.user_attrs.get("reason")
+    return f"trial {trial.number} {trial.state.name} {reason or trial.value} with {trial.params}"
 
 
 def _last_frames(error: Exception) -> str:
