@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 DATABASE = "greentune.db"
 """The SQLite file in a folder of runs, where no other storage is named."""
 
-_SPEC, _FINGERPRINT, _STOPPED = "greentune:spec", "greentune:fingerprint", "greentune:stopped"
+_SPEC, _UNIT = "greentune:spec", "greentune:unit"
+_FINGERPRINT, _STOPPED = "greentune:fingerprint", "greentune:stopped"
 
 EXIT_SETUP = 3
 """Exit code of a worker that found the set-up wrong; the message stands in the study (:func:`stopped_by`)."""
@@ -32,8 +33,12 @@ def study_names(storage: RDBStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies() if _SPEC in study.user_attrs]
 
 
-def create_study(storage: RDBStorage, spec: StudySpec, fingerprint: str) -> optuna.Study:
+def create_study(storage: RDBStorage, spec: StudySpec, *, fingerprint: str, unit: str) -> optuna.Study:
     """Create the study with everything that its workers must know inside.
+
+    Args:
+        fingerprint: of the data.
+        unit: in which errors are given; arrays may know another one than the specification, or none.
 
     Raises:
         StudyError: somebody else's study has this name.
@@ -41,6 +46,7 @@ def create_study(storage: RDBStorage, spec: StudySpec, fingerprint: str) -> optu
     study = optuna.create_study(storage=storage, study_name=spec.study, direction="minimize", load_if_exists=True)
     if study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way
         raise StudyError(f"The study '{spec.study}' exists, but greentune did not make it. Use another --study NAME.")
+    study.set_user_attr(_UNIT, unit)
     write_spec(study, spec)
     study.set_user_attr(_FINGERPRINT, fingerprint)
     return study
@@ -85,6 +91,11 @@ def read_spec(study: optuna.Study) -> StudySpec:
 def write_spec(study: optuna.Study, spec: StudySpec) -> None:
     """Store the specification."""
     study.set_user_attr(_SPEC, spec.to_json())
+
+
+def read_unit(study: optuna.Study) -> str:
+    """The unit of the study's errors: ``MW``, or ``scaled units`` where no scaler is known."""
+    return str(study.user_attrs.get(_UNIT, ""))
 
 
 def read_fingerprint(study: optuna.Study) -> str:

@@ -94,7 +94,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
     return Snapshot(
         study=study.study_name,
         metric=tables["search"]["metric"],
-        unit=tables["data"]["unit"],
+        unit=records.read_unit(study),
         requeued=requeued,
         failures=dict(reasons),
         best=best_of(trials, parse_space(tables["space"])[0]),

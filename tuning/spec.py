@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..storage.dataspec import DataSpec
+from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
 from .checks import search_mistakes
 from .space import Space, parse_space
@@ -26,8 +26,8 @@ Metric = Literal["val_mse", "val_loss", "val_mae"]
 Backend = Literal["auto", "jax", "tensorflow"]
 
 DEFAULT_TRIALS = 40
-_EXTENDABLE = ("study", "search.trials", "search.timeout")
-"""What may differ when a study is gone on with: it says how long to search, not what."""
+_EXTENDABLE = ("study", "search.trials", "search.timeout", "data.path")
+"""What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not)."""
 
 
 class SpecError(Mistake):
@@ -146,6 +146,7 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
     mistakes += search_mistakes(named)
     if mistakes or spec is None:
         raise SpecError(mistakes)
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"path": _whole_path(spec.data.path)})})
     return spec if raw.get("study") else spec.model_copy(update={"study": default_name(spec)})
 
 
@@ -169,6 +170,11 @@ def default_name(spec: StudySpec) -> str:
     stem = re.sub(r"\.(csv|gz|parquet)", "", spec.data.path.removeprefix("sample:").rstrip("/").rsplit("/", 1)[-1])
     digest = hashlib.sha256(json.dumps(spec.identity(), sort_keys=True).encode()).hexdigest()[:6]
     return f"{stem or 'study'}-{spec.search.sampler}-{digest}"
+
+
+def _whole_path(path: str) -> str:
+    """The path from the root: workers and later commands may stand in other folders."""
+    return path if path.startswith(SAMPLE_PREFIX) else str(Path(path).expanduser().resolve())
 
 
 def _explain(detail: Any) -> str:

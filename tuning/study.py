@@ -197,7 +197,7 @@ def _create_or_resume(database: RDBStorage, spec: StudySpec, dataset: Dataset) -
                     "search": spec.search.model_copy(update={"trials": trials}),
                 }
             )
-            return records.create_study(database, spec, dataset.fingerprint), spec, True
+            return records.create_study(database, spec, fingerprint=dataset.fingerprint, unit=dataset.unit), spec, True
         study = records.load_study(database, spec.study)
         stored = records.read_spec(study)
         found = differences(stored, spec)
@@ -214,7 +214,8 @@ def _create_or_resume(database: RDBStorage, spec: StudySpec, dataset: Dataset) -
         search = stored.search.model_copy(
             update={"trials": spec.search.trials or stored.search.trials, "timeout": spec.search.timeout}
         )
-        resumed = stored.model_copy(update={"search": search})
+        data = stored.data.model_copy(update={"path": spec.data.path})
+        resumed = stored.model_copy(update={"search": search, "data": data})
         records.write_spec(study, resumed)
         records.stop(study, [])
         return study, resumed, False

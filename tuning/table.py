@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from . import records
 from .space import labels
 from .spec import StudySpec
 
@@ -29,7 +30,8 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
         wanted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)  # type: ignore[assignment]
     trials = study.get_trials(deepcopy=False, states=wanted)
     complete_first = sorted(trials, key=lambda t: (t.state is not TrialState.COMPLETE, t.value is None, t.value or 0.0))
-    return [_row(trial, spec) for trial in complete_first]
+    unit = re.sub(r"\W+", "_", records.read_unit(study).lower())
+    return [_row(trial, spec, unit) for trial in complete_first]
 
 
 def write_csv(path: Path, table: Sequence[dict[str, Any]]) -> Path:
@@ -65,10 +67,9 @@ def agreement(study: optuna.Study) -> str | None:
     )
 
 
-def _row(trial: FrozenTrial, spec: StudySpec) -> dict[str, Any]:
+def _row(trial: FrozenTrial, spec: StudySpec, unit: str) -> dict[str, Any]:
     values = trial.user_attrs.get("values", {})
     best_epoch = trial.user_attrs.get("best_epoch")
-    unit = re.sub(r"\W+", "_", spec.data.unit.lower())
     row: dict[str, Any] = {"trial": trial.number}
     if spec.search.sampler != "grid":
         row |= {"state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}

@@ -155,13 +155,18 @@ CASES: dict[str, tuple[Prepare, str]] = {
     "negative trials": (options("--trials", "-1"), "got -1"),
     "no epochs": (options("--epochs", "0"), "training.epochs"),
     "negative epochs": (options("--epochs", "-1"), "got -1"),
-    "timeout in words": (options("--timeout", "soon"), "search.timeout"),
+    "timeout in words": (options("--timeout", "soon"), "such as 90s, 8m, 2h; got 'soon'"),
+    "no final epochs": (options("--final-epochs", "0"), "final.epochs"),
     "database of others": (foreign_database, "other tables"),
     "database is a text": (lambda f: ["--storage", str(write_series(f / "x.csv"))], "another kind of file"),
     "out is a file": (lambda f: ["--out", str(write_series(f / "x.csv"))], "must be a folder"),
     "nothing to export": (options("export", "--out", "nowhere"), "no database"),
     "no status": (options("status", "--out", "nowhere"), "no database"),
     "no bundle": (lambda f: ["predict", str(f / "none"), str(write_series(f / "x.csv"))], "none"),
+    "prepare over files": (
+        lambda f: ["prepare", str(write_series(f / "x.csv")), "--target", "power_mw", "--out", str(f)],
+        "new or empty folder",
+    ),
     "nothing to prepare": (options("prepare", "nowhere.csv", "--target", "p", "--out", "arrays"), "nowhere.csv"),
 }
 

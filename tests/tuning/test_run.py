@@ -6,13 +6,16 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -155,6 +158,20 @@ def test_predict_writes_forecasts(finished: tuple[Path, dict[str, Any]]) -> None
     assert len(rows) > 300
 
 
+def test_arrays_without_a_scaler_are_judged_in_their_own_units(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for part, n in (("train", 80), ("val", 30), ("test", 30)):
+        x = random.random((n, 4, 2))
+        np.save(tmp_path / f"X_{part}.npy", x)
+        np.save(tmp_path / f"y_{part}.npy", x[:, -1, 0])
+    done = tune(tmp_path, "--data", ".", "--trials", "1", "--epochs", "1", "--final-epochs", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["units"] == "scaled units"
+    assert " MW" not in done.stderr
+    assert "val_rmse_scaled_units" in Path(result["table"]).read_text()
+
+
 def test_prepared_arrays_run_through_the_same_command(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = finished
     done = tune(folder, "prepare", "wind.csv", "--config", "study.toml", "--out", "arrays")
@@ -165,6 +182,37 @@ def test_prepared_arrays_run_through_the_same_command(finished: tuple[Path, dict
     result = json.loads(tuned.stdout)
     assert result["units"] == "MW"
     assert "persistence" in result["baselines"]
+
+
+def test_dashboard_serves_the_study_on_this_machine_only(finished: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = finished
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*TUNE, "dashboard", "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as server:
+        try:
+            studies = json.loads(fetch(f"http://127.0.0.1:{port}/api/studies"))
+            assert [study["study_name"] for study in studies["study_summaries"]] == ["small"]
+            assert b"<html" in fetch(f"http://127.0.0.1:{port}/dashboard").lower()
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.2", port), timeout=5).close()  # another address of this machine
+        finally:
+            server.terminate()
+
+
+def fetch(url: str) -> bytes:
+    """The page, as soon as the server is up."""
+    limit = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                page: bytes = answer.read()
+                return page
+        except OSError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.2)
 
 
 def start(folder: Path) -> subprocess.Popen[str]:

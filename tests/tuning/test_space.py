@@ -69,6 +69,13 @@ def test_range_is_of_whole_numbers_when_both_ends_are() -> None:
     assert rate.grid() == (0.0, 0.1, 0.2, 0.3)
 
 
+def test_steps_leave_no_dust() -> None:
+    space = space_of({"rate": {"low": 0.0, "high": 0.4, "step": 0.1}})
+    dusty = 0.1 + 0.2
+    assert dusty != 0.3
+    assert space.sample(optuna.trial.FixedTrial({"rate": dusty})) == space.decode({"rate": dusty}) == {"rate": 0.3}
+
+
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [

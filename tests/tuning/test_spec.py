@@ -101,6 +101,14 @@ def test_differences_name_both_values_and_leave_budgets_alone() -> None:
     assert differences(stored, stored) == []
 
 
+def test_data_are_named_from_the_root_and_may_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    here, there = (spec_of(data={"path": path, "target": "p"}) for path in ("farm.csv", "../farm.csv"))
+    assert here.data.path == str(tmp_path / "farm.csv")
+    assert differences(here, there) == []
+    assert here.study == there.study
+
+
 def test_specification_survives_json() -> None:
     spec = spec_of(search={"sampler": "grid"}, seed=3)
     assert StudySpec.from_json(spec.to_json()) == spec

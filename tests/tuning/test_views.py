@@ -47,6 +47,7 @@ def study(spec: StudySpec) -> optuna.Study:
     """Three finished points, a retry, a lost and a running trial."""
     study = optuna.create_study(study_name="s")
     records.write_spec(study, spec)
+    study.set_user_attr("greentune:unit", "MW")
     told(study, 0.1, TrialState.COMPLETE, 0.5, values=values(0.5, 0.02), best_epoch=3, seconds=2.0)
     told(study, 0.2, TrialState.COMPLETE, 0.4, values=values(0.4, 0.03), best_epoch=0, seconds=2.0)
     told(study, 0.3, TrialState.FAIL, None, reason="nonfinite")

@@ -42,7 +42,7 @@ def new_study(folder: Path, **tables: Any) -> optuna.Study:
     spec = parse_spec(with_preset({}, study_tables(write_series(folder / "wind.csv"), **small)))
     spec = spec.model_copy(update={"backend": "jax"})
     storage = open_storage(folder / "a.db")
-    study = records.create_study(storage, spec, load_dataset(spec.data).fingerprint)
+    study = records.create_study(storage, spec, fingerprint=load_dataset(spec.data).fingerprint, unit="MW")
     queue.reconcile(study, storage, queue.plan(spec))
     return study
 
