@@ -9,16 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from greentune.objectives.runtime import worker_environment
 from greentune.storage.datasets import load_dataset
 from greentune.storage.rdb import open_storage
-from greentune.tuning import records
-from greentune.tuning.spec import StudySpec
-from greentune.tuning.study import tune
+from greentune.tuning import queue, records
+from greentune.tuning.presets import with_preset
+from greentune.tuning.spec import StudySpec, parse_spec
 
 from .wind_farm import study_tables, write_series
 
@@ -69,11 +68,15 @@ def searched(
         "space": {"lstm_units": [[8, 4]], "dropout_rate": [0.1], "learning_rate": [0.001, 0.01], "batch_size": [16]},
         "search": {"sampler": "grid", "metric": "val_loss"},
     }
-    result = tune(study_tables(write_series(folder / "wind.csv"), **documented), out=folder, workers=2, quiet=True)
-    study = optuna.load_study(study_name="small", storage=open_storage(folder / "greentune.db"))
+    spec = parse_spec(with_preset({}, study_tables(write_series(folder / "wind.csv"), **documented)))
+    storage = open_storage(folder / "greentune.db")
+    study = records.create_study(storage, spec, fingerprint=load_dataset(spec.data).fingerprint, unit="MW")
+    queue.reconcile(study, storage, queue.plan(spec))
+    worker = [sys.executable, "-m", "greentune.tuning", "worker", "--study", "small", "--worker", "0"]
+    settings = worker_environment(spec.backend, threads=1) | {"GREENTUNE_STORAGE": str(folder / "greentune.db")}
+    subprocess.run(worker, env=os.environ | settings, check=True, capture_output=True)
     assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 2
-    assert result.delivered is not None
-    return records.read_spec(study), study.best_trial, folder
+    return spec, study.best_trial, folder
 
 
 def test_best_trial_retrained_alone_gives_its_number(searched: tuple[StudySpec, FrozenTrial, Path]) -> None:

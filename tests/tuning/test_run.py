@@ -176,8 +176,8 @@ def test_prepared_arrays_run_through_the_same_command(finished: tuple[Path, dict
     folder, _ = finished
     done = tune(folder, "prepare", "wind.csv", "--config", "study.toml", "--out", "arrays")
     assert done.returncode == 0, done.stderr
-    space = ["--trials", "1", "--epochs", "1", "--workers", "1", "--json"]
-    tuned = tune(folder, "--data", "arrays", *space)
+    small = ["--trials", "1", "--epochs", "1", "--final-epochs", "2", "--workers", "1", "--json"]
+    tuned = tune(folder, "--data", "arrays", *small)
     assert tuned.returncode == 0, tuned.stderr
     result = json.loads(tuned.stdout)
     assert result["units"] == "MW"
@@ -193,7 +193,7 @@ def test_dashboard_serves_the_study_on_this_machine_only(finished: tuple[Path, d
     with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as server:
         try:
             studies = json.loads(fetch(f"http://127.0.0.1:{port}/api/studies"))
-            assert [study["study_name"] for study in studies["study_summaries"]] == ["small"]
+            assert "small" in [study["study_name"] for study in studies["study_summaries"]]
             assert b"<html" in fetch(f"http://127.0.0.1:{port}/dashboard").lower()
             with pytest.raises(OSError, match="refused"):
                 socket.create_connection(("127.0.0.2", port), timeout=5).close()  # another address of this machine
@@ -238,21 +238,7 @@ def wait_for_results(folder: Path, n: int) -> None:
     raise AssertionError("no results in two minutes")
 
 
-def test_group_killed_in_the_middle_then_the_same_command(tmp_path: Path) -> None:
-    write_study(tmp_path)
-    running = start(tmp_path)
-    wait_for_results(tmp_path, 1)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
-    assert sum(complete_points(tmp_path).values()) < 6
-    again = tune(tmp_path, "--config", "study.toml", "--workers", "2")
-    assert again.returncode == 0, again.stderr
-    assert list(complete_points(tmp_path).values()) == [1] * 6
-    stray = [t for t in trials_of(tmp_path) if t.state is not TrialState.COMPLETE]
-    assert all(t.state is TrialState.FAIL and t.user_attrs["reason"] == "lost" for t in stray)
-
-
-def test_interrupt_puts_running_tickets_back(tmp_path: Path) -> None:
+def test_interrupted_then_killed_then_the_same_command(tmp_path: Path) -> None:
     write_study(tmp_path)
     running = start(tmp_path)
     wait_for_results(tmp_path, 1)
@@ -263,9 +249,18 @@ def test_interrupt_puts_running_tickets_back(tmp_path: Path) -> None:
     states = Counter(t.state for t in trials_of(tmp_path))
     assert states[TrialState.RUNNING] == 0
     assert states[TrialState.COMPLETE] + states[TrialState.WAITING] == 6
+
+    running = start(tmp_path)
+    wait_for_results(tmp_path, states[TrialState.COMPLETE] + 1)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert sum(complete_points(tmp_path).values()) < 6
+
     again = tune(tmp_path, "--config", "study.toml", "--workers", "2")
     assert again.returncode == 0, again.stderr
     assert list(complete_points(tmp_path).values()) == [1] * 6
+    stray = [t for t in trials_of(tmp_path) if t.state is not TrialState.COMPLETE]
+    assert all(t.state is TrialState.FAIL and t.user_attrs["reason"] in ("lost", "interrupted") for t in stray)
 
 
 def test_killed_worker_is_replaced_and_its_ticket_done(tmp_path: Path) -> None:
@@ -291,9 +286,10 @@ def test_pruned_search_delivers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["trials"]
     assert counts["done"] + counts["pruned"] == 8
-    more = tune(tmp_path, "--config", "study.toml", *options, "--trials", "10", "--json")
+    more = tune(tmp_path, "--config", "study.toml", *options, "--trials", "10", "--timeout", "0.1s", "--json")
     assert more.returncode == 0, more.stderr
     assert json.loads(more.stdout)["added"] == 2
+    assert json.loads(more.stdout)["test"] == json.loads(done.stdout)["test"]
 
 
 def test_time_that_is_over_before_the_first_trial_leaves_the_queue_and_no_winner(tmp_path: Path) -> None:
