@@ -101,7 +101,7 @@ def run(
 ) -> None:
     """Search, choose the winner, retrain it, evaluate it in MW against persistence and export it.
 
-    Without any option: the packaged wind farm, three hours ahead, within 8 minutes on 2 cores. The same command again
+    Without any option: the packaged wind farm, three hours ahead, in some 8 minutes on 2 cores. The same command again
     goes on with the same study; Ctrl-C loses nothing.
     """
     if context.invoked_subcommand is not None:

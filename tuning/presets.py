@@ -9,7 +9,7 @@ from ..models.registry import builder_keys, get_builder
 from ..storage.dataspec import sample_spec
 
 DEFAULT_TIMEOUT_SECONDS = 360.0
-"""How long plain `tune` searches the packaged wind farm; with retraining and report it ends in 8 minutes."""
+"""How long plain `tune` searches the packaged wind farm; with retraining and report it takes some 8 minutes."""
 
 DOCUMENTED_GRID: dict[str, Any] = {
     "builder": "stacked_lstm",
