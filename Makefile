@@ -14,12 +14,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help tune test check format clean view
+.PHONY: help tune test chaos check format clean view
 
 help:
 	@echo "make tune    tune, prove and export a forecaster of the packaged wind farm (8 to 10 minutes on 2 cores)"
 	@echo "             make tune ARGS=\"--sampler grid --epochs 2\" passes options; ARGS=--help lists them"
 	@echo "make test    run the tests; make test PYTEST_ARGS=\"-m 'not slow' -n 2\" passes options to pytest"
+	@echo "make chaos   race, kills, outages, load and resume at full size (an hour and a half on 2 cores)"
 	@echo "make check   formatting, lint, types, and which folder may import which"
 	@echo "make format  format the code and apply the safe fixes of the linter"
 	@echo "make clean   remove caches and build folders (keeps $(VENV) and runs)"
@@ -32,6 +33,9 @@ tune: $(RUN_STAMP)
 
 test: $(DEV_STAMP)
 	@$(BIN)/pytest -q $(PYTEST_ARGS)
+
+chaos: $(DEV_STAMP)
+	@GREENTUNE_CHAOS=full $(BIN)/pytest -q -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
 
 check: $(DEV_STAMP) view
 	@echo "Formatting"; $(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo "make format mends it." >&2; exit 1; }

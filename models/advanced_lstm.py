@@ -84,7 +84,8 @@ class AdvancedLSTM:
             if position > 0:
                 x = keras.layers.Dropout(values["dense_dropout_rate"])(x)
             x = keras.layers.Dense(size, activation="relu")(x)
-        outputs = keras.layers.Dense(n_outputs)(x)
+        # Forecasts are float32 under a mixed policy too.
+        outputs = keras.layers.Dense(n_outputs, dtype="float32")(x)
         return compile_model(keras.Model(inputs, outputs, name=self.key), values)
 
 

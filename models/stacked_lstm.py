@@ -64,5 +64,6 @@ class StackedLSTM:
             x = keras.layers.Dropout(rate)(x)
         x = keras.layers.Dense(25, activation="relu")(x)
         x = keras.layers.Dropout(rate / 2)(x)
-        outputs = keras.layers.Dense(n_outputs)(x)
+        # Forecasts are float32 under a mixed policy too.
+        outputs = keras.layers.Dense(n_outputs, dtype="float32")(x)
         return compile_model(keras.Model(inputs, outputs, name=self.key), values)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..models.registry import get_builder
 from .callbacks import Listener
+from .precision import policy_restored
 from .runtime import set_seed
 from .training import FitResult, FitSettings, fit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..storage.dataset import Dataset
+    from .checkpoint import Checkpointer
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ def holdout(
     dataset: Dataset,
     settings: FitSettings,
     listeners: Sequence[Listener] = (),
+    checkpointer: Checkpointer | None = None,
 ) -> TrialResult:
     """A whole trial: seeds, builds, fits. The same arguments give the same bits, in this process or in another.
 
@@ -47,8 +50,9 @@ def holdout(
         builder_key: the model's key, for instance ``stacked_lstm``.
         parameters: the builder's parameters; the others take their defaults.
         dataset: the data.
-        settings: how to train; `settings.seed` is set before the model is built.
+        settings: how to train; `settings.seed` is set and `settings.precision` holds before the model is built.
         listeners: called after each epoch; see `fit`.
+        checkpointer: keeps the state of each epoch, and brings the one to go on from; see `fit`.
 
     Returns:
         the result. Memory of the model is freed when the result is dropped and the next trial begins.
@@ -60,12 +64,15 @@ def holdout(
     import keras
 
     builder = get_builder(builder_key)
-    keras.backend.clear_session()
-    set_seed(settings.seed)
-    model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
-    result = fit(model, dataset, settings, listeners)
-    values = {name: result.at_best(name) for name in ("val_loss", "val_mse", "val_mae")}
-    values["val_rmse"] = _rmse_in_unit(model, dataset, values["val_mse"], settings.batch_size)
+    with policy_restored():
+        keras.backend.clear_session()
+        set_seed(settings.seed)
+        # Only now: clearing the session forgets the policy.
+        keras.config.set_dtype_policy(settings.precision)
+        model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
+        result = fit(model, dataset, settings, listeners, checkpointer)
+        values = {name: result.at_best(name) for name in ("val_loss", "val_mse", "val_mae")}
+        values["val_rmse"] = _rmse_in_unit(model, dataset, values["val_mse"], settings.batch_size)
     return TrialResult(fit=result, values=values, model=model)
 
 
@@ -80,6 +87,6 @@ def _rmse_in_unit(model: keras.Model, dataset: Dataset, mse: float, batch_size: 
     windows, squares = dataset.val.windows, 0.0
     for start in range(0, len(windows), batch_size):
         positions = slice(start, start + batch_size)
-        predicted = model.predict_on_batch(windows.take(positions))
+        predicted = np.asarray(model.predict_on_batch(windows.take(positions)), dtype=np.float32)
         squares += float(np.sum(np.square((predicted - dataset.val.y[positions]) * scale, dtype=np.float64)))
     return float(np.sqrt(squares / dataset.val.y.size))

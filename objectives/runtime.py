@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,9 @@ _PROBES = {
     "jax": "import jax; print('devices:', sum(device.platform == 'gpu' for device in jax.devices()))",
 }
 _PROBE_TIMEOUT_SECONDS = 180
+_NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+_NVIDIA_SMI_TIMEOUT_SECONDS = 20
+_MEMORY_VARIABLE = "GREENTUNE_GPU_MEMORY_MB"
 _NVIDIA_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
 
@@ -61,6 +65,8 @@ def worker_environment(
     device: str | None = None,
     threads: int | None = None,
     cache: Path | None = None,
+    memory_fraction: float | None = None,
+    memory_mb: int | None = None,
 ) -> dict[str, str]:
     """The environment variables to set before a process that trains is spawned.
 
@@ -71,6 +77,10 @@ def worker_environment(
             to a core. JAX shares its sums out among them, so the last bits of a training depend on their number, and
             with None on the cores of the process: give the same number wherever a trial is to be repeated.
         cache: folder for JAX' compiled programs, shared by all processes; None: none. See `default_cache`.
+        memory_fraction: share of a GPU's memory that JAX may take, in (0, 1]: 0.45 for each of two workers leaves a
+            little for the driver. None: JAX' own default, three quarters. TensorFlow knows no shares.
+        memory_mb: megabytes of a GPU's memory that TensorFlow may take, for `apply_gpu_limits`; None: as many as it
+            needs. JAX knows no megabytes.
 
     Returns:
         only the variables to add or replace.
@@ -85,7 +95,11 @@ def worker_environment(
             environment[name] = str(threads)
         environment["TF_NUM_INTEROP_THREADS"] = "1"
     if backend != "jax":
+        if memory_mb is not None:
+            environment[_MEMORY_VARIABLE] = str(memory_mb)
         return environment
+    if memory_fraction is not None:
+        environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(memory_fraction)
     if threads is not None:
         environment["PJRT_NPROC"] = str(threads)
     if device is None:
@@ -95,6 +109,63 @@ def worker_environment(
         environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         environment["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     return environment
+
+
+def apply_gpu_limits() -> None:
+    """Bounds what TensorFlow takes of each visible GPU; in a worker, after its environment is set, before it trains.
+
+    With a limit (see `worker_environment`) each GPU becomes one logical device of that size; without, memory grows as
+    it is needed. The two exclude each other. JAX has read its share from the environment: nothing is done.
+
+    Raises:
+        RuntimeError: by TensorFlow, if it has computed on a GPU already.
+    """
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        return
+    import tensorflow as tf
+
+    limit = os.environ.get(_MEMORY_VARIABLE)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        if limit is None:
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
+        else:
+            share = tf.config.LogicalDeviceConfiguration(memory_limit=int(limit))
+            tf.config.set_logical_device_configuration(gpu, [share])
+
+
+def check_gpus(asked: Sequence[str], present: Sequence[str]) -> list[str]:
+    """What is wrong with a choice of GPUs.
+
+    Args:
+        asked: the GPUs that somebody wants to use.
+        present: the GPUs that there are, as `usable_gpus` names them.
+
+    Returns:
+        a sentence for each GPU asked for that does not exist, in that order; empty when all do.
+    """
+    there = f"this machine has {', '.join(present)}" if present else "this machine has none that the backend can use"
+    way_out = "Choose among these, or train on the CPU." if present else "Train on the CPU, or install the driver."
+    missing = dict.fromkeys(gpu for gpu in asked if gpu not in present)
+    return [f"A GPU must be one that exists; got '{gpu}', and {there}. {way_out}" for gpu in missing]
+
+
+def gpu_memory_mb() -> list[int]:
+    """The memory of each NVIDIA GPU of the machine in MiB, by their numbers; empty where there is none.
+
+    The driver's own program is asked, so that no library takes hold of a GPU. It does not heed
+    ``CUDA_VISIBLE_DEVICES``.
+    """
+    try:
+        answer = subprocess.run(
+            _NVIDIA_SMI, capture_output=True, text=True, timeout=_NVIDIA_SMI_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    sizes = [line.strip() for line in answer.stdout.splitlines()]
+    # A broken driver is reported on the same channel, in words.
+    if answer.returncode != 0 or not all(size.isdecimal() for size in sizes):
+        return []
+    return [int(size) for size in sizes]
 
 
 def pin_to_core(core: int) -> None:

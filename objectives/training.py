@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage.mistakes import Mistake
+from ..storage.mistakes import Mistake, nearest
+from .accumulation import accumulate_gradients
 from .callbacks import Listener
+from .precision import PRECISIONS
 
 if TYPE_CHECKING:
     import keras
 
     from ..storage.dataset import Dataset, Part
+    from .checkpoint import Checkpointer
 
 IN_MEMORY_BYTES = 512 * 2**20
 """Up to this size the windows of a part are copied into one array; above it they are gathered batch by batch."""
@@ -45,6 +48,10 @@ class FitSettings:
         min_lr: below which it never goes.
         checkpoint: ``.keras`` file that always holds the best model so far.
         gradient_norms: whether the history has the gradient norm of each epoch (R7).
+        gradient_accumulation: batches whose mean gradient makes one step of the optimiser; see `accumulate_gradients`
+            for what differs from a batch that is so many times larger.
+        precision: in which numbers the layers compute: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``. It takes
+            effect where the model is built, in `holdout`; `fit` trains a model as it is.
     """
 
     epochs: int
@@ -58,6 +65,8 @@ class FitSettings:
     min_lr: float = 1e-7
     checkpoint: Path | None = None
     gradient_norms: bool = False
+    gradient_accumulation: int = 1
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Checks every value.
@@ -67,7 +76,7 @@ class FitSettings:
         """
         mistakes = [
             f"'{name}' must be a whole number of at least 1; got {value!r}."
-            for name in ("epochs", "batch_size", "patience", "reduce_lr_patience")
+            for name in ("epochs", "batch_size", "patience", "reduce_lr_patience", "gradient_accumulation")
             if not _is_count(value := getattr(self, name)) and not (value is None and name.endswith("patience"))
         ]
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
@@ -80,6 +89,11 @@ class FitSettings:
             )
         if self.checkpoint is not None and self.checkpoint.suffix != ".keras":
             mistakes.append(f"'checkpoint' must be a file that ends in .keras; got '{self.checkpoint.name}'.")
+        if self.precision not in PRECISIONS:
+            mistakes.append(
+                f"'precision' must be one of {len(PRECISIONS)} names; got {self.precision!r}."
+                f" {nearest(self.precision, PRECISIONS)}"
+            )
         if mistakes:
             raise TrainingError(mistakes)
 
@@ -112,7 +126,13 @@ class FitResult:
         return self.history[metric][self.best_epoch]
 
 
-def fit(model: keras.Model, dataset: Dataset, settings: FitSettings, listeners: Sequence[Listener] = ()) -> FitResult:
+def fit(
+    model: keras.Model,
+    dataset: Dataset,
+    settings: FitSettings,
+    listeners: Sequence[Listener] = (),
+    checkpointer: Checkpointer | None = None,
+) -> FitResult:
     """Trains a compiled model; at the end it has the weights of its best epoch, whatever ended the training.
 
     It is one plain ``model.fit``: the numbers are those of a Keras script that seeds, builds and fits in the same way.
@@ -121,29 +141,43 @@ def fit(model: keras.Model, dataset: Dataset, settings: FitSettings, listeners: 
         model: a compiled model from (n, lookback, n_features) to (n, n_outputs).
         dataset: trained on its part `train`, validated on its part `val` after each epoch.
         settings: how to train. The seed must have been set before the model was built (`set_seed`); it is not set here.
-        listeners: called after each epoch; one that raises ends the training, and its exception comes out of here.
+        listeners: called after each epoch; one that raises ends the training, and its exception comes out of here. Only
+            epochs that are trained here are told, not those that a checkpointer brings.
+        checkpointer: keeps the state of each epoch, and brings the one to go on from. It changes no number.
 
     Returns:
-        the result of the fit.
+        the result of the whole training, the epochs before an interruption included.
 
     Raises:
         NonFinite: as soon as a loss or metric is NaN or infinite.
         UnknownMetric: after the first epoch, if there is no metric named `settings.monitor`.
+        Mistake: if gradients cannot be accumulated.
     """
     from .epochs import EpochMonitor, FitEnded
     from .gradients import gradient_norm_of
 
+    accumulate_gradients(model, settings.gradient_accumulation)
     gradient_norm = None
     if settings.gradient_norms:
         first = slice(0, _GRADIENT_WINDOWS)
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm)
+    callbacks = [monitor, *_documented_callbacks(settings)]
+    first_epoch = 0
+    if checkpointer is not None:
+        from .resume import StateKeeper, put_back
+
+        first_epoch = put_back(
+            checkpointer, model, monitor, x=dataset.train.windows.take(slice(0, 1)), epochs=settings.epochs
+        )
+        callbacks.append(StateKeeper(checkpointer, monitor, callbacks[1:], epochs=settings.epochs))
     try:
         model.fit(
             **_fit_data(dataset.train, settings),
             validation_data=_validation_data(dataset.val, settings),
             epochs=settings.epochs,
-            callbacks=[monitor, *_documented_callbacks(settings)],
+            initial_epoch=first_epoch,
+            callbacks=callbacks,
             verbose=0,
         )
     except FitEnded:

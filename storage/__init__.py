@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .address import StorageError, redact
     from .datasets import Dataset, Part, fingerprint, load_dataset
     from .dataspec import DataError, DataSpec, parse_spec, sample_spec
     from .forecast import forecast_inputs
     from .mistakes import Mistake
     from .prepare import prepare_arrays
-    from .rdb import StorageError, open_storage, redact
+    from .rdb import open_storage
     from .scaling import LinearScaler
     from .windows import Windows
 
@@ -25,7 +26,7 @@ _HOMES = {
     "LinearScaler": "scaling",
     "Mistake": "mistakes",
     "Part": "datasets",
-    "StorageError": "rdb",
+    "StorageError": "address",
     "Windows": "windows",
     "fingerprint": "datasets",
     "forecast_inputs": "forecast",
@@ -33,7 +34,7 @@ _HOMES = {
     "open_storage": "rdb",
     "parse_spec": "dataspec",
     "prepare_arrays": "prepare",
-    "redact": "rdb",
+    "redact": "address",
     "sample_spec": "dataspec",
 }
 

@@ -1,12 +1,10 @@
-"""The SQL database that holds every study: opened safely, created once, never printed with its password."""
+"""The SQL database that holds every study: opened safely, created once, checked before it is used."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,50 +15,48 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from .mistakes import Mistake
+from . import fleet
+from .address import StorageError, redact, storage_url
+from .locks import file_lock, named_lock
+from .outages import Patience, StorageUnavailable, outage_seconds
+from .resilient import ResilientStorage
 
 SQLITE_TIMEOUT_SECONDS = 60
 """How long a writer waits for another one before SQLite gives up."""
 
+CONNECTIONS_PER_PROCESS = 4
+"""Most connections that one process opens to PostgreSQL."""
+
+# A client that vanishes with its machine must not hold locks until TCP notices after two hours, nor may we wait so long
+# for a server that has vanished.
+_POSTGRES_OPTIONS = {
+    "statement_timeout": "60s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 _POSTGRES_SETTINGS: dict[str, Any] = {
     "pool_pre_ping": True,
     "pool_size": 2,
-    "max_overflow": 2,
+    "max_overflow": CONNECTIONS_PER_PROCESS - 2,
     "pool_recycle": 1800,
-    "connect_args": {"connect_timeout": 10, "options": "-c statement_timeout=60000 -c lock_timeout=30000"},
+    "connect_args": {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in _POSTGRES_OPTIONS.items()),
+    },
 }
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
-class StorageError(Mistake):
-    """The database cannot be opened, cannot be written, or holds something that is not ours."""
-
-
-def storage_url(storage: str | os.PathLike[str]) -> str:
-    """Return the database URL of what a user wrote: a URL as it is, a path as ``sqlite:///path``.
-
-    ``postgresql://`` is opened through psycopg 3.
-    """
-    text = os.fspath(storage)
-    if "://" not in text:
-        return f"sqlite:///{Path(text).expanduser().resolve()}"
-    for plain in ("postgresql://", "postgres://"):
-        if text.startswith(plain):
-            return "postgresql+psycopg://" + text.removeprefix(plain)
-    return text
-
-
-def redact(url: str) -> str:
-    """Return the URL with its password replaced by ``***``, in the authority and in ``?password=``."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return "(not a database URL)"
-    hidden = {name: "***" if "pass" in name.lower() else value for name, value in parsed.query.items()}
-    return parsed.set(query=hidden).render_as_string(hide_password=True)
-
-
-def open_storage(storage: str | os.PathLike[str], *, create: bool = True) -> RDBStorage:
+def open_storage(
+    storage: str | os.PathLike[str], *, create: bool = True, outage: float | None = None, patient: bool = False
+) -> ResilientStorage:
     """Open the database that everything uses.
 
     SQLite gets a write-ahead log, full synchronisation and BEGIN IMMEDIATE for every transaction: without the last, two
@@ -69,12 +65,16 @@ def open_storage(storage: str | os.PathLike[str], *, create: bool = True) -> RDB
     Args:
         storage: a database URL (``sqlite:///…``, ``postgresql://…``) or the path of an SQLite file.
         create: make the file and its tables where there are none. Workers pass False.
+        outage: seconds that an outage may last before a call fails; None: ``GREENTUNE_OUTAGE_SECONDS``, or 10 minutes.
+        patient: wait as long for a database that does not answer at the opening; otherwise that is an error at once.
 
     Raises:
-        StorageError: the URL is none, the file is no database or not ours, the place cannot be written, or there is
-            nothing yet and ``create`` is False.
+        StorageError: the URL is none, the file is no database or not ours, the place cannot be written, the tables are
+            those of another version of Optuna, or there is nothing yet and ``create`` is False.
+        StorageUnavailable: `patient`, and it did not answer all that time.
     """
     url = storage_url(storage)
+    patience = Patience(url, outage_seconds() if outage is None else outage)
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -84,40 +84,14 @@ def open_storage(storage: str | os.PathLike[str], *, create: bool = True) -> RDB
         ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        return _open_sqlite(url, Path(parsed.database or ""), create=create)
-    if backend == "postgresql":
-        return _open(url, dict(_POSTGRES_SETTINGS), create=create)
-    raise StorageError(f"`storage` must be sqlite:/// or postgresql://; got {backend}://. Use one of the two.")
-
-
-@contextlib.contextmanager
-def exclusive(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Hold the one lock called ``name`` of this database: planning and reconciling take turns.
-
-    A file lock beside an SQLite file, an advisory lock in PostgreSQL. Both go when their holder dies.
-    """
-    if storage.engine.dialect.name == "sqlite":
-        with file_lock(Path(f"{storage.engine.url.database}.lock")):
-            yield
-        return
-    number = int.from_bytes(hashlib.sha256(f"greentune:{name}".encode()).digest()[:8], "big", signed=True)
-    with storage.engine.connect() as connection:
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:n)"), {"n": number})
-        try:
-            yield
-        finally:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:n)"), {"n": number})
-            connection.commit()
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if it is missing; it goes when its holder dies."""
-    import fcntl  # not at the top: only POSIX systems have it
-
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        rdb = _open_sqlite(url, Path(parsed.database or ""), create=create)
+    elif backend == "postgresql":
+        opening = patience if patient else Patience(url, 0)
+        with _explained(url, patient=patient):
+            rdb = opening.keep_trying(lambda _again: _open_postgres(url, create=create))
+    else:
+        raise StorageError(f"`storage` must be sqlite:/// or postgresql://; got {backend}://. Use one of the two.")
+    return ResilientStorage(rdb, patience, url)
 
 
 def _open_sqlite(url: str, path: Path, *, create: bool) -> RDBStorage:
@@ -142,10 +116,82 @@ def _open_sqlite(url: str, path: Path, *, create: bool) -> RDBStorage:
                 f"The database and its folder must be writable; {path} is not. Use --storage for another."
             )
     settings: dict[str, Any] = {"connect_args": {"timeout": SQLITE_TIMEOUT_SECONDS}}
-    if not create:
-        return _immediate(_open(url, settings, create=False))
-    with file_lock(Path(f"{path}.lock")):  # eight openers of a fresh file at once would trip over each other
-        return _immediate(_open(url, settings, create=True))
+    with _explained(url, patient=False):
+        if not create:
+            return _immediate(_optuna_storage(url, settings, create=False))
+        with file_lock(Path(f"{path}.lock")):  # eight openers of a fresh file at once would trip over each other
+            return _immediate(_optuna_storage(url, settings, create=True))
+
+
+def _open_postgres(url: str, *, create: bool) -> RDBStorage:
+    settings = dict(_POSTGRES_SETTINGS)
+    engine = sqlalchemy.create_engine(url, **settings)
+    try:
+        if create:
+            with named_lock(engine, "tables"):
+                return _optuna_storage(url, settings, create=True)
+        if not sqlalchemy.inspect(engine).has_table("alembic_version"):
+            raise StorageError(f"{redact(url)} holds no studies. Start one first, or name another with --storage.")
+        return _optuna_storage(url, settings, create=False)
+    finally:
+        engine.dispose()
+
+
+def _optuna_storage(url: str, engine_settings: dict[str, Any], *, create: bool) -> RDBStorage:
+    template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats the URL as a template
+    storage = RDBStorage(
+        template, engine_kwargs=engine_settings, skip_compatibility_check=True, skip_table_creation=not create
+    )
+    if create:
+        fleet.create_table(storage.engine)
+    try:
+        _check_version(storage, url)
+    except StorageError:
+        storage.engine.dispose()
+        raise
+    return storage
+
+
+def _check_version(storage: RDBStorage, url: str) -> None:
+    """Refuse tables of another version; upgrading them is the user's decision, because older programs stop working."""
+    with storage.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    known = storage.get_all_versions()  # the newest first
+    if found == known[0]:
+        return
+    shown = redact(url)
+    if found in known:
+        raise StorageError(
+            f"The tables in {shown} are of version {found}, this Optuna needs {known[0]}. Make a copy, then upgrade "
+            f"them with: optuna storage upgrade --storage {shown}"
+        )
+    raise StorageError(
+        f"The tables in {shown} are of version {found}, which this Optuna ({known[0]}) does not know. "
+        "Use the Optuna that made them or a newer one: pip install -U optuna."
+    )
+
+
+@contextlib.contextmanager
+def _explained(url: str, *, patient: bool) -> Iterator[None]:
+    """Say in one sentence why the database cannot be opened."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        if patient:
+            raise
+        raise _cannot_open(url, error.reason) from error
+    except (
+        SQLAlchemyError,
+        StorageInternalError,
+        AssertionError,
+    ) as error:  # Optuna asserts that its tables are filled
+        raise _cannot_open(url, Patience(url, 0).reason(error.__cause__ or error)) from error
+
+
+def _cannot_open(url: str, reason: str) -> StorageError:
+    return StorageError(
+        f"The database {redact(url)} cannot be opened: {reason}. Check address, account and that it is running."
+    )
 
 
 def _refuse_foreign_file(path: Path) -> None:
@@ -166,25 +212,6 @@ def _refuse_foreign_file(path: Path) -> None:
         raise StorageError(
             f"`storage` must be a database of greentune or Optuna; {path} holds other tables ({shown}). Name another."
         )
-
-
-def _open(url: str, engine_settings: dict[str, Any], *, create: bool) -> RDBStorage:
-    template = url.replace("{", "{{").replace("}", "}}")  # Optuna formats the URL as a template
-    # Whoever may create also checks the version of the tables; that takes a tenth of a second, and `tune status` none.
-    try:
-        storage = RDBStorage(
-            template, engine_kwargs=engine_settings, skip_compatibility_check=not create, skip_table_creation=not create
-        )
-    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
-        reason = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
-        password = make_url(url).password
-        if password:
-            reason = reason.replace(str(password), "***")
-        raise StorageError(
-            f"The database {redact(url)} cannot be opened: {reason}. Check address, account and that it is running."
-        ) from error
-    weakref.finalize(storage, storage.engine.dispose)  # connections are closed when nobody holds the storage any more
-    return storage
 
 
 def _immediate(storage: RDBStorage) -> RDBStorage:

@@ -7,14 +7,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..storage.mistakes import Mistake
+from . import cli_fleet, cli_results
 from . import options as o
-
-EXIT_NO_WINNER, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
+from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 app = typer.Typer(
     help="Find, prove and deliver the best Keras model that forecasts a renewable-energy series.",
@@ -89,7 +89,23 @@ def run(
     final_epochs: o.FinalEpochsOption = None,
     seed: o.SeedOption = None,
     backend: o.BackendOption = None,
+    worker_seconds: o.WorkerSecondsOption = None,
+    precision: o.PrecisionOption = None,
+    retries: o.RetriesOption = None,
+    oom: o.OomOption = None,
+    trial_timeout: o.TrialTimeoutOption = None,
+    memory_limit: o.MemoryLimitOption = None,
+    recycle_after: o.RecycleAfterOption = None,
+    checkpoint_every: o.CheckpointEveryOption = None,
+    keep_best: o.KeepBestOption = None,
+    outage: o.OutageOption = None,
     workers: o.WorkersOption = None,
+    gpus: o.GpusOption = None,
+    workers_per_gpu: o.WorkersPerGpuOption = 1,
+    launcher: o.LauncherOption = o.Launcher.LOCAL,
+    address: o.AddressOption = None,
+    gpus_per_worker: o.GpusPerWorkerOption = 0.0,
+    artifacts: o.ArtifactsOption = None,
     study: o.StudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
@@ -106,7 +122,7 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    raw = _specification(
+    raw = specification(
         config,
         {
             "study": study,
@@ -132,14 +148,33 @@ def run(
             "search.metric": metric,
             "search.trials": trials,
             "search.timeout": timeout,
+            "search.worker_seconds": worker_seconds,
             "training.epochs": epochs,
+            "training.precision": precision,
+            "run.retries": retries,
+            "run.oom": oom,
+            "run.trial_timeout": trial_timeout,
+            "run.memory_limit_mb": memory_limit,
+            "run.recycle_after": recycle_after,
+            "run.checkpoint_every": checkpoint_every,
+            "run.keep_best": keep_best,
             "final.epochs": final_epochs,
         },
     )
     from . import study as studies
+    from .machine import Machines
     from .summary import summary
 
-    result = studies.tune(raw, storage=storage, out=out, workers=workers, quiet=quiet)
+    o.allow_outage(outage)
+    machines = Machines(
+        workers=workers,
+        gpus=o.parse_gpus(gpus),
+        per_gpu=workers_per_gpu,
+        launcher=launcher.value,
+        address=address,
+        gpus_per_worker=gpus_per_worker,
+    )
+    result = studies.tune(raw, storage=storage, out=out, machines=machines, artifacts=artifacts, quiet=quiet)
     print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -147,204 +182,19 @@ def run(
         raise typer.Exit(EXIT_NO_WINNER)
 
 
-@app.command()
-def status(
-    study: o.StudyOption = None,
-    storage: o.StorageOption = None,
-    out: o.OutOption = Path("runs"),
-    as_json: o.JsonOption = False,
-) -> None:
-    """Show studies: trials by state, the best so far, who works on what."""
-    from . import records
-    from .snapshot import take_snapshot
-    from .summary import status_lines
-
-    database = _existing(storage, out)
-    names = records.study_names(database) if study is None else [study]
-    found = [records.load_study(database, name) for name in names] or [records.load_study(database, None)]
-    snapshots = [take_snapshot(each) for each in found]
-    if as_json:
-        print(json.dumps([snapshot.to_json() for snapshot in snapshots], indent=2))
-    else:
-        print("\n".join(line for snapshot in snapshots for line in status_lines(snapshot)))
-
-
-@app.command()
-def export(
-    study: o.StudyOption = None,
-    storage: o.StorageOption = None,
-    out: o.OutOption = Path("runs"),
-    trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the best.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle. Default: OUT/STUDY/bundle.")] = None,
-    as_json: o.JsonOption = False,
-    quiet: o.QuietOption = False,
-) -> None:
-    """Retrain a trial of a study (default: the best of the newest), evaluate it and write bundle and report."""
-    from ..storage.rdb import storage_url
-    from . import delivery, records
-    from .study import writable
-    from .summary import delivered_lines
-
-    database = _existing(storage, out)
-    found = records.load_study(database, study)
-    spec = records.read_spec(found)
-    url = storage_url(storage or out / records.DATABASE)
-    target = None if bundle is None else bundle.resolve()
-    delivered = delivery.deliver_in_child(
-        spec, url, writable(out / spec.study), trial=trial, bundle=target, say=_silent if quiet else _say
-    )
-    print(json.dumps(delivered, indent=2) if as_json else "\n".join(delivered_lines(delivered)))
-
-
-@app.command()
-def predict(
-    bundle: Annotated[Path, typer.Argument(help="Folder of an exported bundle.")],
-    series: Annotated[Path, typer.Argument(help="Series with the columns of the training series (CSV, Parquet).")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="CSV file for the forecasts. Default: standard output.")
-    ] = None,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Forecast with a bundle from every hour of a series that has a full window behind it."""
-    from ..reports.forecaster import Forecaster
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    forecaster = Forecaster.load(bundle)
-    frame = forecaster.predict(series)
-    if as_json:
-        print(frame.to_json(orient="records", date_format="iso"))
-    if out is None:
-        if not as_json:
-            frame.to_csv(sys.stdout, index=False)
-        return
-    try:
-        frame.to_csv(out, index=False)
-    except OSError as error:
-        raise Mistake(f"`--out` must be a file that can be written; {out} cannot: {error.strerror}.") from None
-    if not as_json:
-        print(f"{len(frame)} forecasts in {forecaster.unit} written to {out}")
-
-
-@app.command()
-def prepare(
-    series: Annotated[str, typer.Argument(help="Series (CSV, .csv.gz, Parquet).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the six arrays.")],
-    config: o.ConfigOption = None,
-    target: o.TargetOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
-    unit: o.UnitOption = None,
-    capacity: o.CapacityOption = None,
-    features: o.FeaturesOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    circular: o.CircularOption = None,
-    lookback: o.LookbackOption = None,
-    horizon: o.HorizonOption = None,
-    outputs: o.OutputsOption = None,
-    scaling: o.ScalingOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is in the folder.")] = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Turn a series into scaled arrays (X_train.npy … y_test.npy) that `tune --data FOLDER` reads."""
-    raw = _specification(
-        config,
-        {
-            "data.path": series,
-            "data.target": target,
-            "data.timestamp": timestamp,
-            "data.timezone": timezone,
-            "data.unit": unit,
-            "data.capacity": capacity,
-            "data.features": features,
-            "data.known_ahead": known_ahead,
-            "data.circular": circular,
-            "data.lookback": lookback,
-            "data.horizon": horizon,
-            "data.outputs": outputs,
-            "data.scaling": scaling,
-        },
-    )
-    from ..storage.dataspec import parse_spec
-    from ..storage.prepare import prepare_arrays
-
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise Mistake(f"`--out` must be a new or empty folder; {out} is not. Use another, or replace it with --force.")
-    dataset = prepare_arrays(parse_spec(raw["data"]), out)
-    described = dataset.describe()
-    if as_json:
-        print(json.dumps(described, indent=2, default=str))
-        return
-    for part in (dataset.train, dataset.val, dataset.test):
-        print(f"{part.name}: X {part.windows.shape}, y {part.y.shape}")
-    print(f"written to {out}; tune on it with: tune --data {out}")
-
-
-@app.command()
-def dashboard(
-    storage: o.StorageOption = None,
-    out: o.OutOption = Path("runs"),
-    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 8080,
-) -> None:
-    """Serve optuna-dashboard over the studies, for browsers on this machine only (127.0.0.1)."""
-    database = _existing(storage, out)
-    from optuna_dashboard import run_server
-
-    print(f"http://127.0.0.1:{port}/dashboard  (Ctrl-C ends it)", file=sys.stderr)
-    try:
-        run_server(database, host="127.0.0.1", port=port)
-    except OSError as error:
-        raise Mistake(f"Port {port} cannot be used: {error.strerror}. Use another --port.") from None
-
-
-@app.command(hidden=True)
-def worker(
-    study: Annotated[str, typer.Option(help="Name of the study; the database is in GREENTUNE_STORAGE.")],
-    worker: Annotated[int, typer.Option(help="Number of this worker.")],
-    parent: Annotated[int | None, typer.Option(help="Process id of the supervisor.")] = None,
-    until: Annotated[float | None, typer.Option(help="Unix time after which no ticket is claimed.")] = None,
-) -> None:
-    """Work off tickets of a study until none is waiting. Started by the supervisor."""
-    from .worker import work
-
-    raise typer.Exit(work(study, worker=worker, parent=parent, until=until))
-
-
-@app.command(hidden=True)
-def deliver(
-    study: Annotated[str, typer.Option(help="Name of the study; the database is in GREENTUNE_STORAGE.")],
-    folder: Annotated[Path, typer.Option(help="Folder of the study.")],
-    trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the best.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle.")] = None,
-) -> None:
-    """Retrain and export the winner. Started by `tune` and `tune export`, to which it talks on standard output."""
-    from .delivery import message
-    from .winner import deliver as deliver_winner
-
-    try:
-        deliver_winner(study, folder, trial=trial, bundle=bundle)
-    except Mistake as mistake:
-        message(mistakes=mistake.mistakes)
-        raise typer.Exit(EXIT_MISTAKE) from None
-
-
-def _specification(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """The study file and the options over it, as one set of nested tables."""
-    from .presets import merge
-    from .spec import read_toml
-
-    return merge({} if config is None else read_toml(config), o.as_tables(given))
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
-
-
-def _silent(_sentence: str) -> None:
-    pass
-
-
-def _existing(storage: str | None, out: Path) -> Any:
-    from ..storage.rdb import open_storage
-    from .records import DATABASE
-
-    return open_storage(storage or out / DATABASE, create=False)
+for _command in (
+    cli_fleet.status,
+    cli_fleet.submit,
+    cli_fleet.worker,
+    cli_fleet.pause,
+    cli_fleet.resume,
+    cli_fleet.stop,
+    cli_fleet.enqueue,
+    cli_results.export,
+    cli_results.predict,
+    cli_results.prepare,
+    cli_fleet.dashboard,
+):
+    app.command()(_command)
+app.command(hidden=True)(cli_fleet.work)
+app.command(hidden=True)(cli_results.deliver)

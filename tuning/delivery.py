@@ -13,9 +13,9 @@ from typing import Any
 from ..objectives.compile_cache import default_cache
 from ..objectives.runtime import usable_gpus, worker_environment
 from ..storage.mistakes import Mistake
+from .crew import exit_reason
 from .snapshot import Snapshot
 from .spec import StudySpec
-from .supervisor import exit_reason
 
 RESULT = "result.json"
 

@@ -2,38 +2,39 @@
 
 A ticket has a key. For a grid the key is the canonical point, otherwise its place in the plan. A key is settled when
 one of its trials is COMPLETE or PRUNED, or failed in a way that a repetition cannot mend. :func:`reconcile` derives all
-of this from the trial table, adds what is missing and removes what is twice; running it again changes nothing. It is
-also the resume. Execution is at least once, the result exactly once.
+of this from the trial table, adds what is missing and removes what is twice, in one transaction; running it again
+changes nothing. It is also the resume. Execution is at least once, the result exactly once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from sqlalchemy.orm import Session
 
-from ..storage.rdb import exclusive
-from .owner import is_alive
+from ..storage import fleet, tickets
+from ..storage.resilient import ResilientStorage
+from ..storage.tickets import Changes, Claim, NewTicket, Row
+from .owner import this_machine, why_dead
 from .samplers import planned_points
-from .space import Scalar, labels, point_key
+from .space import Point, Scalar, labels, point_key
 
 if TYPE_CHECKING:
-    from .spec import StudySpec
+    from .spec import RunSpec, StudySpec
 
-RETRIES = 1
-"""How often a ticket whose trial raised an error is tried again. Lost and interrupted trials do not count."""
-
-CLAIM_GRACE = timedelta(seconds=20)
-"""A RUNNING trial without an owner is between two writes of its claim; after this time its worker died there."""
-
-FINAL_REASONS = ("nonfinite",)
+FINAL_REASONS = ("nonfinite", "timeout")
 """Reasons of failure that the same parameters and the same seed would only repeat."""
+
+EXTRA = "+"
+"""First character of the keys of tickets that somebody enqueued beside the plan."""
+
+FORGET_SECONDS = 3600.0
+"""Workers that were silent for so long leave the table."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What :func:`reconcile` changed."""
+    """What :func:`reconcile` changed: tickets added, rows of dead workers, surplus tickets removed."""
 
     added: int
     lost: int
@@ -61,80 +62,132 @@ def plan(spec: StudySpec) -> list[Ticket]:
     return [Ticket(f"{number:05d}", labels(point)) for number, point in enumerate(points)]
 
 
-def reconcile(study: optuna.Study, storage: RDBStorage, tickets: Sequence[Ticket]) -> Reconciled:
+def reconcile(study: optuna.Study, storage: ResilientStorage, planned: Sequence[Ticket], run: RunSpec) -> Reconciled:
     """Make the trial table agree with the plan: dead owners' trials fail, missing tickets are added, double ones go."""
-    with exclusive(storage, study.study_name):
-        trials = study.get_trials(deepcopy=False)
-        lost = sum(_fail_if_lost(storage, trial) for trial in trials if trial.state is TrialState.RUNNING)
-        if lost:
-            trials = study.get_trials(deepcopy=False)
-        by_key: dict[str, list[FrozenTrial]] = {}
-        for trial in trials:
-            by_key.setdefault(trial.user_attrs.get("ticket", ""), []).append(trial)
-        added = removed = 0
-        for ticket in tickets:
-            mine = by_key.get(ticket.key, [])
-            waiting = [t for t in mine if t.state is TrialState.WAITING]
-            running = [t for t in mine if t.state is TrialState.RUNNING]
-            surplus = waiting if running or is_settled(mine) else waiting[1:]
-            removed += sum(fail(storage, trial, "duplicate") for trial in surplus)
-            if not waiting and not running and not is_settled(mine):
-                fixed = next((dict(labels(t.params)) for t in reversed(mine) if t.params), dict(ticket.fixed))
-                study.enqueue_trial(fixed, user_attrs={"ticket": ticket.key, "attempt": len(mine) + 1})
-                added += 1
-        planned = {ticket.key for ticket in tickets}
-        for trial in trials:  # the plan has become shorter
-            if trial.state is TrialState.WAITING and trial.user_attrs.get("ticket") not in planned:
-                removed += fail(storage, trial, "withdrawn")
-    return Reconciled(added, lost, removed)
+
+    def decide(session: Session, rows: list[Row]) -> Changes:
+        known = {worker.id: worker for worker in fleet.read_workers(session)}
+        lost = [
+            (row, "lost", why)
+            for row in rows
+            if row.state is TrialState.RUNNING and (why := _why_lost(row, known, run.expiry_seconds)) is not None
+        ]
+        gone = {row.trial_id for row, _, _ in lost}
+        left = [row if row.trial_id not in gone else _failed(row) for row in rows]
+        surplus, missing = compare(left, planned, run)
+        latest = [past[-1].trial_id for _, past in missing if past]
+        drawn = tickets.parameters_of(session, latest) if latest else {}
+        return Changes([*lost, *surplus], [_again(ticket, past, drawn) for ticket, past in missing])
+
+    done, _ = tickets.revise(storage, study._study_id, decide)
+    lost = sum(reason == "lost" for _, reason, _ in done.fail)
+    if lost:
+        storage.transaction(lambda session, _again: fleet.forget(session, FORGET_SECONDS))
+    return Reconciled(added=len(done.add), lost=lost, removed=len(done.fail) - lost)
 
 
-def is_settled(trials: Sequence[FrozenTrial]) -> bool:
-    """Whether the trials of one key hold its final result."""
-    if any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials):
+def give_back(study: optuna.Study, storage: ResilientStorage, *, pid: int, reason: str, detail: str) -> None:
+    """End the trial of a process of this machine that has ended; the next reconciliation puts its ticket back."""
+
+    def decide(_session: Session, rows: list[Row]) -> Changes:
+        mine = {"machine": this_machine(), "pid": pid}.items()
+        running = [row for row in rows if row.state is TrialState.RUNNING]
+        return Changes([(row, reason, detail) for row in running if mine <= row.attributes.get("owner", {}).items()])
+
+    tickets.revise(storage, study._study_id, decide)
+
+
+def compare(
+    rows: Sequence[Row], planned: Sequence[Ticket], run: RunSpec
+) -> tuple[list[tuple[Row, str, str]], list[tuple[Ticket, list[Row]]]]:
+    """What the trial table has too much, and which tickets it lacks.
+
+    Returns:
+        rows to fail, each with its reason and detail; and missing tickets, each with its earlier rows.
+    """
+    by_key: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.ticket is not None:
+            by_key.setdefault(row.ticket, []).append(row)
+    wanted = {ticket.key: ticket for ticket in planned}
+    wanted |= {key: Ticket(key) for key in by_key if key.startswith(EXTRA) and key not in wanted}
+    surplus, missing = [], []
+    for key, ticket in wanted.items():
+        mine = by_key.get(key, [])
+        waiting = [row for row in mine if row.state is TrialState.WAITING]
+        running = any(row.state is TrialState.RUNNING for row in mine)
+        settled = is_settled(mine, run)
+        surplus += [(row, "duplicate", "") for row in (waiting if running or settled else waiting[1:])]
+        if not waiting and not running and not settled:
+            missing.append((ticket, mine))
+    for key, mine in by_key.items():  # the plan has become shorter
+        if key not in wanted:
+            surplus += [(row, "withdrawn", "") for row in mine if row.state is TrialState.WAITING]
+    return surplus, missing
+
+
+def is_settled(rows: Sequence[Row], run: RunSpec) -> bool:
+    """Whether the rows of one key hold its final result."""
+    if any(row.state in (TrialState.COMPLETE, TrialState.PRUNED) for row in rows):
         return True
-    reasons = [t.user_attrs.get("reason") for t in trials if t.state is TrialState.FAIL]
-    return any(reason in FINAL_REASONS for reason in reasons) or reasons.count("error") > RETRIES
+    reasons = Counter(row.reason for row in rows if row.state is TrialState.FAIL)
+    tries = {"error": 1 + run.retries, "oom": 2 if run.oom == "retry" else 1} | dict.fromkeys(FINAL_REASONS, 1)
+    return any(reasons[reason] >= most for reason, most in tries.items())
 
 
-def claim(study: optuna.Study, storage: RDBStorage, owner: Mapping[str, Any]) -> int | None:
-    """Take the first WAITING trial that nobody else took.
-
-    Returns:
-        the trial id, now RUNNING with its owner written; None when nothing is waiting.
-    """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        try:
-            if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                storage.set_trial_user_attr(trial._trial_id, "owner", dict(owner))
-                return trial._trial_id
-        except UpdateFinishedTrialError:
-            continue  # removed as a duplicate meanwhile
-    return None
+def claim(storage: ResilientStorage, study: optuna.Study, owner: Mapping[str, Any]) -> Claim | None:
+    """Take the first WAITING trial; None when nothing waits. See :func:`.tickets.claim`."""
+    return tickets.claim(storage, study._study_id, owner)
 
 
-def fail(storage: RDBStorage, trial: FrozenTrial | optuna.Trial, reason: str, detail: str = "") -> bool:
-    """End a trial as FAIL and say why.
+def anybody_at_work(storage: ResilientStorage, study: optuna.Study) -> bool:
+    """Whether a ticket is in the hands of a worker, or waits."""
+    return tickets.open_tickets(storage, study._study_id) > 0
+
+
+def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point) -> str:
+    """Add one point beside the plan, to be worked off like any other ticket.
 
     Returns:
-        False when it had ended already; then nothing changes.
+        ``added``; ``waiting``, ``running`` or ``done`` when the queue has that very point already.
     """
-    try:
-        storage.set_trial_user_attr(trial._trial_id, "reason", reason)
-        if detail:
-            storage.set_trial_user_attr(trial._trial_id, "detail", detail)
-        return storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    except UpdateFinishedTrialError:
-        return False
+    key = point_key(point)
+    found = "added"
+
+    def decide(_session: Session, rows: list[Row]) -> Changes:
+        nonlocal found
+        states = {row.state for row in rows if row.ticket in (key, EXTRA + key)}
+        names = {TrialState.WAITING: "waiting", TrialState.RUNNING: "running", TrialState.COMPLETE: "done"}
+        found = next((name for state, name in names.items() if state in states), "added")
+        if found != "added":
+            return Changes()
+        return Changes(add=[NewTicket(labels(point), {"ticket": EXTRA + key, "attempt": 1})])
+
+    tickets.revise(storage, study._study_id, decide)
+    return found
 
 
-def _fail_if_lost(storage: RDBStorage, trial: FrozenTrial) -> bool:
-    owner = trial.user_attrs.get("owner")
+def _again(ticket: Ticket, past: Sequence[Row], drawn: Mapping[int, Mapping[str, Any]]) -> NewTicket:
+    """A ticket for the first or the next attempt: with the parameters that the last one had drawn."""
+    attributes: dict[str, Any] = {"ticket": ticket.key, "attempt": len(past) + 1}
+    if not past:
+        return NewTicket(ticket.fixed, attributes)
+    if any(row.reason == "oom" for row in past):
+        attributes["accumulate"] = 2
+    return NewTicket(dict(ticket.fixed) | dict(drawn[past[-1].trial_id]), attributes)
+
+
+def _why_lost(row: Row, known: Mapping[str, fleet.Worker], expiry: float) -> str | None:
+    owner = row.attributes.get("owner")
+    if row.ticket is None:
+        return None  # not ours: somebody works on this study with Optuna itself
     if owner is None:
-        claimed = trial.datetime_start
-        now = datetime.now()  # noqa: DTZ005 - Optuna writes local times without a zone
-        dead = claimed is not None and now - claimed > CLAIM_GRACE
-        return dead and fail(storage, trial, "lost", "its worker died while it claimed the ticket")
-    if is_alive(owner):
-        return False
-    return fail(storage, trial, "lost", f"worker {owner.get('worker')} (pid {owner.get('pid')}) died")
+        return "it was claimed by a version that wrote no owner"
+    why = why_dead(owner, known, expiry)
+    return (
+        None if why is None else f"worker {owner.get('worker')} (pid {owner.get('pid')} on {owner.get('host')}) {why}"
+    )
+
+
+def _failed(row: Row) -> Row:
+    return Row(row.trial_id, row.number, TrialState.FAIL, row.ended, {**row.attributes, "reason": "lost"})

@@ -1,13 +1,16 @@
-"""The study's own entries in the database: its specification, the fingerprint of its data, a message that stops it."""
+"""What greentune keeps with a study in the database: specification, fingerprint of the data, unit, orders, messages.
+
+A worker needs a storage and a study name, nothing else.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 
 from ..storage.mistakes import Mistake, nearest
 
@@ -17,28 +20,38 @@ if TYPE_CHECKING:
 DATABASE = "greentune.db"
 """The SQLite file in a folder of runs, where no other storage is named."""
 
-_SPEC, _UNIT = "greentune:spec", "greentune:unit"
-_FINGERPRINT, _STOPPED = "greentune:fingerprint", "greentune:stopped"
+SPEC, UNIT, FINGERPRINT = "greentune:spec", "greentune:unit", "greentune:fingerprint"
+STOPPED, CONTROL = "greentune:stopped", "greentune:control"
+BEGUN, UNTIL = "greentune:begun", "greentune:until"
+FOLDER, ARTIFACTS = "greentune:folder", "greentune:artifacts"
 
-EXIT_SETUP = 3
-"""Exit code of a worker that found the set-up wrong; the message stands in the study (:func:`stopped_by`)."""
+RUN, PAUSE, PAUSE_NOW, STOP = "run", "pause", "pause-now", "stop"
+"""Orders to the workers of a study: see `tune pause`, `tune resume`, `tune stop`."""
+
+EXIT_SETUP, EXIT_STORAGE, EXIT_OOM, EXIT_TIMEOUT, EXIT_DATA = 3, 4, 5, 6, 7
+"""Exit codes of a worker: wrong set-up (:func:`stopped_by` says what), database away, out of memory, trial too long,
+other data on this host than those of the study."""
 
 
 class StudyError(Mistake):
     """There is no such study in the database, or it is somebody else's."""
 
 
-def study_names(storage: RDBStorage) -> list[str]:
+def study_names(storage: BaseStorage) -> list[str]:
     """The names of all studies of greentune in this database, the newest last."""
-    return [study.study_name for study in storage.get_all_studies() if _SPEC in study.user_attrs]
+    return [study.study_name for study in storage.get_all_studies() if SPEC in study.user_attrs]
 
 
-def create_study(storage: RDBStorage, spec: StudySpec, *, fingerprint: str, unit: str) -> optuna.Study:
+def create_study(
+    storage: BaseStorage, spec: StudySpec, *, fingerprint: str, unit: str, folder: str = "", artifacts: str = ""
+) -> optuna.Study:
     """Create the study with everything that its workers must know inside.
 
     Args:
         fingerprint: of the data.
         unit: in which errors are given; arrays may know another one than the specification, or none.
+        folder: of the study, for results; an absolute path.
+        artifacts: folder for checkpoints and trained models, an absolute path; hosts that see it use it. Empty: none.
 
     Raises:
         StudyError: somebody else's study has this name.
@@ -46,13 +59,20 @@ def create_study(storage: RDBStorage, spec: StudySpec, *, fingerprint: str, unit
     study = optuna.create_study(storage=storage, study_name=spec.study, direction="minimize", load_if_exists=True)
     if study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way
         raise StudyError(f"The study '{spec.study}' exists, but greentune did not make it. Use another --study NAME.")
-    study.set_user_attr(_UNIT, unit)
-    write_spec(study, spec)
-    study.set_user_attr(_FINGERPRINT, fingerprint)
+    study.set_user_attr(UNIT, unit)
+    study.set_user_attr(FOLDER, folder)
+    study.set_user_attr(ARTIFACTS, artifacts)
+    study.set_user_attr(FINGERPRINT, fingerprint)
+    # Each is written once before anybody else knows the study: of two first writers Optuna drops one without a word.
+    study.set_user_attr(STOPPED, [])
+    study.set_user_attr(CONTROL, RUN)
+    study.set_user_attr(BEGUN, None)
+    study.set_user_attr(UNTIL, None)
+    write_spec(study, spec)  # last: a study without it is not ours yet
     return study
 
 
-def load_study(storage: RDBStorage, name: str | None) -> optuna.Study:
+def load_study(storage: BaseStorage, name: str | None) -> optuna.Study:
     """Load a study by its name; without one, the newest.
 
     Raises:
@@ -70,14 +90,14 @@ def load_study(storage: RDBStorage, name: str | None) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def exists(storage: RDBStorage, name: str) -> bool:
+def exists(storage: BaseStorage, name: str) -> bool:
     """Whether a study of greentune has this name."""
     return name in study_names(storage)
 
 
 def read_tables(study: optuna.Study) -> dict[str, Any]:
     """The specification as nested tables: all that a look at the study needs, without the time to check it again."""
-    tables: dict[str, Any] = json.loads(study.user_attrs[_SPEC])
+    tables: dict[str, Any] = json.loads(study.user_attrs[SPEC])
     return tables
 
 
@@ -85,29 +105,52 @@ def read_spec(study: optuna.Study) -> StudySpec:
     """The specification with which the study was created, budgets as last extended."""
     from .spec import StudySpec
 
-    return StudySpec.from_json(study.user_attrs[_SPEC])
+    return StudySpec.from_json(study.user_attrs[SPEC])
 
 
 def write_spec(study: optuna.Study, spec: StudySpec) -> None:
     """Store the specification."""
-    study.set_user_attr(_SPEC, spec.to_json())
+    study.set_user_attr(SPEC, spec.to_json())
 
 
 def read_unit(study: optuna.Study) -> str:
     """The unit of the study's errors: ``MW``, or ``scaled units`` where no scaler is known."""
-    return str(study.user_attrs.get(_UNIT, ""))
+    return str(study.user_attrs.get(UNIT, ""))
 
 
 def read_fingerprint(study: optuna.Study) -> str:
     """The fingerprint of the data on which the study runs."""
-    return str(study.user_attrs[_FINGERPRINT])
+    return str(study.user_attrs[FINGERPRINT])
+
+
+def begin_run(study: optuna.Study, *, now: float, timeout: float | None) -> None:
+    """Open the study for workers: no message, no order, and the time of this run.
+
+    Args:
+        now: on the database's clock, seconds since 1970.
+        timeout: seconds after which no new trial begins.
+    """
+    study.set_user_attr(STOPPED, [])
+    study.set_user_attr(CONTROL, RUN)
+    study.set_user_attr(BEGUN, now)
+    study.set_user_attr(UNTIL, None if timeout is None else now + timeout)
+
+
+def order(study: optuna.Study, control: str) -> None:
+    """Tell the workers on all machines to go on, to pause or to stop."""
+    study.set_user_attr(CONTROL, control)
 
 
 def stop(study: optuna.Study, mistakes: Sequence[str]) -> None:
     """Leave a message that ends the study on all machines: the set-up is wrong, not a trial."""
-    study.set_user_attr(_STOPPED, list(mistakes))
+    study.set_user_attr(STOPPED, list(mistakes))
 
 
 def stopped_by(study: optuna.Study) -> list[str]:
     """The message that ended the study; empty when it may go on."""
-    return list(study.user_attrs.get(_STOPPED, []))
+    return list(study.user_attrs.get(STOPPED, []))
+
+
+def decode(attributes: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of a study as they come with a beat; the specification stays text."""
+    return {name: json.loads(text) for name, text in attributes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ _STATES = {
     "waiting": TrialState.WAITING,
     "failed": TrialState.FAIL,
 }
-_REQUEUED = ("lost", "interrupted", "duplicate", "withdrawn")
+_REQUEUED = ("lost", "interrupted", "paused", "recycled", "duplicate", "withdrawn")
 """Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
 
 
@@ -29,6 +30,7 @@ _REQUEUED = ("lost", "interrupted", "duplicate", "withdrawn")
 class Running:
     """A trial in the hands of a worker."""
 
+    trial_id: int
     number: int
     worker: int | None
     host: str | None
@@ -49,7 +51,12 @@ class Best:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Counts by state, the running trials, the best so far, and the seconds that finished trials took."""
+    """Counts by state, the running trials, the best so far, and the seconds that finished trials took.
+
+    Attributes:
+        control: what was ordered: ``run``, ``pause``, ``pause-now`` or ``stop``.
+        stopped: why the study has stopped by itself; empty when it has not.
+    """
 
     study: str
     metric: str
@@ -64,6 +71,8 @@ class Snapshot:
     best: Best | None
     workers: tuple[Running, ...]
     trial_seconds: float | None
+    control: str = records.RUN
+    stopped: tuple[str, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -85,7 +94,8 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
 
     ``trial_seconds`` is the mean wall time of finished trials; None before the first.
     """
-    tables = records.read_tables(study)
+    attributes = study.user_attrs
+    tables = json.loads(attributes[records.SPEC])
     trials = study.get_trials(deepcopy=False)
     reasons = Counter(t.user_attrs.get("reason", "error") for t in trials if t.state is TrialState.FAIL)
     counts = {name: sum(t.state is state for t in trials) for name, state in _STATES.items()}
@@ -94,12 +104,14 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
     return Snapshot(
         study=study.study_name,
         metric=tables["search"]["metric"],
-        unit=records.read_unit(study),
+        unit=str(attributes.get(records.UNIT, "")),
         requeued=requeued,
         failures=dict(reasons),
         best=best_of(trials, parse_space(tables["space"])[0]),
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
+        control=str(attributes.get(records.CONTROL, records.RUN)),
+        stopped=tuple(attributes.get(records.STOPPED, ())),
         **counts,
     )
 
@@ -124,7 +136,9 @@ def _running(trial: FrozenTrial) -> Running:
     owner = trial.user_attrs.get("owner", {})
     epoch = max(trial.intermediate_values, default=None)
     value = None if epoch is None else trial.intermediate_values[epoch]
-    return Running(trial.number, owner.get("worker"), owner.get("host"), owner.get("pid"), epoch, value)
+    return Running(
+        trial._trial_id, trial.number, owner.get("worker"), owner.get("host"), owner.get("pid"), epoch, value
+    )
 
 
 def _mean_seconds(trials: Sequence[FrozenTrial]) -> float | None:

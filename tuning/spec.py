@@ -11,23 +11,28 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
 from .checks import search_mistakes
+from .extension import extended_space
 from .space import Space, parse_space
 
 Sampler = Literal["tpe", "random", "qmc", "grid"]
 Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
 Metric = Literal["val_mse", "val_loss", "val_mae"]
 Backend = Literal["auto", "jax", "tensorflow"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+OutOfMemory = Literal["fail", "retry"]
 
 DEFAULT_TRIALS = 40
-_EXTENDABLE = ("study", "search.trials", "search.timeout", "data.path")
-"""What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not)."""
+_EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "data.path")
+"""What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not).
+
+The section `run` may differ too, and the space may grow (see :mod:`.extension`)."""
 
 
 class SpecError(Mistake):
@@ -43,7 +48,8 @@ class SearchSpec(_Section):
 
     Attributes:
         trials: how many; None: all points of a grid, otherwise 40.
-        timeout: seconds after which no new trial begins; running ones are finished.
+        timeout: seconds of wall time after which no new trial begins; running ones are finished.
+        worker_seconds: seconds of all workers together after which no new trial begins.
     """
 
     sampler: Sampler = "tpe"
@@ -51,16 +57,57 @@ class SearchSpec(_Section):
     metric: Metric = "val_mse"
     trials: Annotated[int, Field(ge=1)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
+    worker_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class TrainingSpec(_Section):
-    """How each trial is trained. ``patience`` and ``reduce_lr_patience`` count epochs; None switches them off."""
+    """How each trial is trained.
+
+    Attributes:
+        patience, reduce_lr_patience: epochs; None switches them off.
+        precision: ``float32``, or Keras' mixed precision of the layers (for GPUs).
+    """
 
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=1)] = 32
     shuffle: bool = True
     patience: Annotated[int, Field(ge=1)] | None = None
     reduce_lr_patience: Annotated[int, Field(ge=1)] | None = None
+    precision: Precision = "float32"
+
+
+class RunSpec(_Section):
+    """How workers run, on all machines. None of it changes a result, so all of it may be changed when a study goes on.
+
+    Attributes:
+        retries: how often a ticket whose trial raised an error is tried again; that of a dead worker always is.
+        oom: what becomes of a trial that runs out of memory: it fails, or it is tried once more with half the batch and
+            the gradients of two batches added up.
+        trial_timeout: seconds of wall time after which a trial fails.
+        recycle_after: trials after which a worker is replaced: processes grow with every model they compile.
+        memory_limit_mb: resident memory at which a worker is replaced; None: no limit.
+        checkpoint_every: epochs between two checkpoints of a running trial; 0: none.
+        keep_best: how many of the best trials keep their trained model.
+        beat_seconds, expiry_seconds: how often a worker says that it lives, and when others stop believing it.
+        crash_loop: the study stops when every worker has failed so many times in a row.
+    """
+
+    retries: Annotated[int, Field(ge=0)] = 1
+    oom: OutOfMemory = "fail"
+    trial_timeout: Annotated[float, Field(gt=0)] | None = None
+    recycle_after: Annotated[int, Field(ge=1)] = 50
+    memory_limit_mb: Annotated[int, Field(ge=100)] | None = None
+    checkpoint_every: Annotated[int, Field(ge=0)] = 5
+    keep_best: Annotated[int, Field(ge=0)] = 5
+    beat_seconds: Annotated[float, Field(gt=0)] = 5.0
+    expiry_seconds: Annotated[float, Field(gt=0)] = 60.0
+    crash_loop: Annotated[int, Field(ge=1)] = 4
+
+    @model_validator(mode="after")
+    def _several_beats(self) -> Self:
+        if self.expiry_seconds < 3 * self.beat_seconds:
+            raise ValueError("must allow for three beats at least: raise run.expiry_seconds or lower run.beat_seconds")
+        return self
 
 
 class FinalSpec(_Section):
@@ -85,6 +132,7 @@ class StudySpec(_Section):
     data: DataSpec = Field(default_factory=DataSpec)
     search: SearchSpec = Field(default_factory=SearchSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
+    run: RunSpec = Field(default_factory=RunSpec)
     final: FinalSpec = Field(default_factory=FinalSpec)
 
     def parsed_space(self) -> Space:
@@ -103,7 +151,7 @@ class StudySpec(_Section):
     def identity(self) -> dict[str, Any]:
         """What makes it the same study, flat: ``{"search.sampler": "tpe", …}`` without what may be extended."""
         flat = _flatten(self.model_dump(mode="json"))
-        return {name: value for name, value in flat.items() if name not in _EXTENDABLE}
+        return {n: v for n, v in flat.items() if n not in _EXTENDABLE and not n.startswith("run.")}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -151,11 +199,13 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
 
 
 def differences(stored: StudySpec, asked: StudySpec) -> list[str]:
-    """What a command asks for that the existing study is not, one sentence each."""
+    """What a command asks for that the existing study is not and cannot become, one sentence each."""
     old, new = stored.identity(), asked.identity()
     if asked.backend == "auto":
         new["backend"] = old["backend"]
-    return [
+    space = [name for name in old.keys() | new.keys() if name.split(".")[0] == "space"]
+    old, new = ({n: v for n, v in each.items() if n not in space} for each in (old, new))
+    return extended_space(stored.space, asked.space)[1] + [
         f"{name}: the study has {old.get(name)!r}, the command asks for {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .snapshot import Snapshot
 from .wording import best_text, duration
 
 if TYPE_CHECKING:
+    from ..storage.fleet import Worker
     from .study import TuneResult
 
 
@@ -55,7 +57,9 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     counts = ", ".join(
         f"{name} {getattr(snapshot, name)}" for name in ("done", "running", "pruned", "failed", "waiting")
     )
-    lines = [f"{snapshot.study}: {counts}"]
+    orders = {"pause": " (paused)", "pause-now": " (paused)", "stop": " (stopped)"}
+    lines = [f"{snapshot.study}: {counts}{orders.get(snapshot.control, '')}"]
+    lines += [f"  stopped: {sentence}" for sentence in snapshot.stopped]
     if snapshot.requeued:
         lines.append(
             f"  rows of tickets that went back to the queue (lost, interrupted, withdrawn): {snapshot.requeued}"
@@ -69,6 +73,28 @@ def status_lines(snapshot: Snapshot) -> list[str]:
         epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}"
         lines.append(f"  trial {trial.number}: {epoch}, worker {trial.worker} on {trial.host}, pid {trial.pid}")
     return lines
+
+
+def fleet_lines(workers: Sequence[Worker], snapshots: Sequence[Snapshot]) -> list[str]:
+    """A line for each worker: where it is, on what it works, when it was heard of."""
+    running = {trial.trial_id: trial for snapshot in snapshots for trial in snapshot.workers}
+    rows = [("HOST", "PID", "WORKER", "DEVICE", "STUDY", "TRIAL", "EPOCH", "LAST BEAT")]
+    for worker in workers:
+        trial = None if worker.trial_id is None else running.get(worker.trial_id)
+        rows.append(
+            (
+                worker.host,
+                str(worker.pid),
+                "-" if worker.worker is None else str(worker.worker),
+                worker.device,
+                worker.study or "-",
+                "-" if trial is None else str(trial.number),
+                "-" if trial is None or trial.epoch is None else str(trial.epoch + 1),
+                f"{duration(worker.age)} ago",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 _HEAD = f"{'RMSE':>11}{'MAE':>11}{'R²':>11}{'bias':>11}{'nRMSE':>11}"

@@ -1,191 +1,164 @@
-"""Starts the workers of one study on this machine, replaces those that die, and ends with a consistent queue."""
+"""Works off one study on this machine: starts workers, replaces those that end, and leaves a consistent queue."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from enum import Enum
 
 import optuna
-from optuna.storages import RDBStorage
 
-from ..objectives.compile_cache import default_cache
-from ..objectives.runtime import worker_environment
-from . import queue, records
+from ..storage.resilient import ResilientStorage
+from . import gate, queue, records
+from .crew import Crew, Ended, exit_reason
+from .gate import Gate
+from .interrupts import Interrupts
 from .progress import Progress
-from .snapshot import take_snapshot
+from .snapshot import Snapshot, take_snapshot
 from .spec import SpecError, StudySpec
 
 POLL_SECONDS = 0.1
 POLLS_BETWEEN_LOOKS = 10
 """The supervisor shares the cores with its workers: it reads the trial table once a second."""
-CRASHES_IN_A_ROW = 4
-"""So many workers dying one after the other, no result between, end the run: something is wrong with the study."""
-PATIENCE_SECONDS = 20.0
-"""How long asked workers may take to put their tickets back before they are killed."""
+RECONCILE_SECONDS = 5.0
 
 
-@dataclass
-class _Slot:
-    """A place for one worker: its number, which is also that of its core, its GPU and its process."""
+class Outcome(Enum):
+    """How the work on a study ended."""
 
-    worker: int
-    device: str | None
-    process: subprocess.Popen[bytes] | None = None
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
 
 
 class Supervisor:
-    """Runs ``workers`` processes until no ticket waits, the time is over or somebody presses Ctrl-C.
+    """Runs a crew until no ticket waits, a budget is used up or somebody says stop, here or from another machine.
 
     Args:
-        url: the database; workers receive it in their environment, never as an argument.
-        gpus: devices that the workers share, in turn; none: they compute on the CPU.
-        logs: folder for what workers print.
-        until: Unix time after which no new trial begins; running ones are finished.
+        crew: the workers of this machine.
     """
 
     def __init__(
-        self,
-        study: optuna.Study,
-        storage: RDBStorage,
-        spec: StudySpec,
-        *,
-        url: str,
-        workers: int,
-        gpus: Sequence[str] = (),
-        logs: Path,
-        until: float | None,
-        progress: Progress,
+        self, study: optuna.Study, storage: ResilientStorage, spec: StudySpec, *, crew: Crew, progress: Progress
     ) -> None:
         self._study, self._storage, self._spec = study, storage, spec
-        self._url, self._logs, self._until, self._progress = url, logs, until, progress
+        self._crew, self._progress = crew, progress
         self._tickets = queue.plan(spec)
-        self._slots = [_Slot(worker, gpus[worker % len(gpus)] if gpus else None) for worker in range(workers)]
-        self._interrupts = 0
-        self._crashes = 0
+        self._spec_text: str | None = None
+        self._reconciled = 0.0
+        self._results = 0
+        self._told = Gate.OPEN
+        self._stopped = False
 
-    def run(self) -> bool:
+    def run(self) -> Outcome:
         """Work off the queue.
 
         Returns:
-            True when it ended by itself, False when it was interrupted; the queue is consistent either way.
+            how it ended; the queue is consistent in any case.
 
         Raises:
             SpecError: workers found the set-up wrong, or died again and again.
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
-        with self._counting_interrupts():
+        interrupts = Interrupts(
+            lambda: self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
+        )
+        with interrupts.counted():
             try:
-                while self._look_after() and not self._interrupts:
-                    self._wait()
+                while self._look_after() and not interrupts.count:
+                    self._wait(interrupts)
             finally:
-                self._end_workers()
-                queue.reconcile(self._study, self._storage, self._tickets)
+                if interrupts.count:
+                    self._storage.patience.hurry()
+                self._crew.end(at_once=lambda: interrupts.count > 1)
+                self._reconcile()
         self._progress.show(take_snapshot(self._study))
-        return self._interrupts == 0
+        if interrupts.count:
+            return Outcome.INTERRUPTED
+        return Outcome.STOPPED if self._stopped else Outcome.FINISHED
 
     def _look_after(self) -> bool:
         """Replace ended workers, start missing ones, show the state; False when there is nothing left to do."""
-        ended = [self._collect(slot) for slot in self._slots]
-        busy = [slot for slot in self._slots if slot.process is not None]
-        if any(ended) or not busy:
-            queue.reconcile(self._study, self._storage, self._tickets)
+        ended = self._crew.collect(lambda _study: self._results)
+        for each in ended:
+            self._take_note(each)
+        busy = self._crew.busy
+        if ended or not busy or time.monotonic() - self._reconciled > RECONCILE_SECONDS:
+            self._reconcile()
         snapshot = take_snapshot(self._study)
+        self._results = snapshot.finished
         self._progress.show(snapshot)
-        if self._until is not None and time.time() >= self._until:
+        opening = self._opening()
+        if opening is Gate.CLOSED:
             return bool(busy)
         if snapshot.waiting == 0:
             return snapshot.running > 0  # ours, or those of others: their tickets may still come back
-        starting = max(0, len(busy) - snapshot.running)  # up, but without a trial yet: each will take a ticket
-        free = [slot for slot in self._slots if slot.process is None]
-        for slot in free[: max(0, snapshot.waiting - starting)]:
-            self._start(slot)
+        if opening is Gate.OPEN:
+            self._start_missing(snapshot)
         return True
 
-    def _wait(self) -> None:
+    def _start_missing(self, snapshot: Snapshot) -> None:
+        here = {slot.process.pid for slot in self._crew.busy if slot.process is not None}
+        working = sum(running.pid in here for running in snapshot.workers)
+        starting = len(here) - working  # up, but without a trial yet: each will take a ticket
+        for slot in self._crew.free()[: max(0, snapshot.waiting - starting)]:
+            self._crew.start(slot, self._spec, results=snapshot.finished)
+
+    def _opening(self) -> Gate:
+        """What the study's orders and budgets say, told when they change."""
+        attributes = self._study.user_attrs
+        self._take_over(attributes[records.SPEC])
+        messages = attributes.get(records.STOPPED)
+        if messages:
+            raise SpecError(messages)
+        self._stopped = attributes.get(records.CONTROL) == records.STOP
+        opening = gate.look(self._storage, self._study._study_id, self._spec, attributes)
+        if opening is not self._told:
+            self._told = opening
+            self._progress.say(_OPENINGS[records.STOP if self._stopped else opening.value])
+        return opening
+
+    def _take_over(self, text: str) -> None:
+        """Somebody has extended the study from another machine."""
+        if self._spec_text not in (None, text):
+            self._spec = StudySpec.from_json(text)
+            self._tickets = queue.plan(self._spec)
+        self._spec_text = text
+
+    def _take_note(self, ended: Ended) -> None:
+        """Say why a worker ended, and put its ticket back with that reason."""
+        if ended.code == records.EXIT_SETUP:
+            raise SpecError(records.stopped_by(self._study) or [self._log_sentence(ended)])
+        if ended.code == records.EXIT_DATA:
+            raise SpecError(self._log_sentence(ended))
+        if ended.code == 0:
+            return
+        why = exit_reason(ended.code, out_of_memory=ended.out_of_memory)
+        reason = "oom" if ended.out_of_memory else "lost"
+        queue.give_back(self._study, self._storage, pid=ended.pid, reason=reason, detail=f"its worker ended by {why}")
+        log, limit = self._crew.log_of(ended.slot), self._spec.run.crash_loop
+        if all(slot.crashes >= limit for slot in self._crew.slots):
+            raise SpecError(
+                f"Every worker has died {limit} times in a row, last by {why}. The last words are in {log}."
+            )
+        self._progress.say(f"worker {ended.slot.place.worker} ended by {why}; its ticket goes back ({log})")
+
+    def _log_sentence(self, ended: Ended) -> str:
+        return f"Worker {ended.slot.place.worker} refused to work; the reason is in {self._crew.log_of(ended.slot)}."
+
+    def _reconcile(self) -> None:
+        queue.reconcile(self._study, self._storage, self._tickets, self._spec.run)
+        self._reconciled = time.monotonic()
+
+    def _wait(self, interrupts: Interrupts) -> None:
         """Until the next look at the database: a second, less when a worker has ended or Ctrl-C was pressed."""
         for _ in range(POLLS_BETWEEN_LOOKS):
             time.sleep(POLL_SECONDS)
-            ended = any(slot.process is not None and slot.process.poll() is not None for slot in self._slots)
-            if ended or self._interrupts:
+            if self._crew.any_ended() or interrupts.count:
                 return
 
-    def _start(self, slot: _Slot) -> None:
-        settings = worker_environment(self._spec.backend, device=slot.device, threads=1, cache=default_cache())
-        environment = os.environ | settings | {"GREENTUNE_STORAGE": self._url}
-        # -P: the working folder is the user's; a queue.py in it must not take the place of Python's own.
-        command = [sys.executable, "-P", "-m", "greentune.tuning", "worker", "--study", self._study.study_name]
-        command += ["--worker", str(slot.worker), "--parent", str(os.getpid())]
-        if self._until is not None:
-            command += ["--until", str(self._until)]
-        with (self._logs / f"worker-{slot.worker}.log").open("ab") as log:
-            slot.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def _collect(self, slot: _Slot) -> bool:
-        """Whether the slot's worker has ended; a death is said and counted."""
-        if slot.process is None or slot.process.poll() is None:
-            return False
-        code, slot.process = slot.process.returncode, None
-        if code == records.EXIT_SETUP:
-            raise SpecError(records.stopped_by(self._study))
-        if code == 0:
-            self._crashes = 0
-            return True
-        self._crashes += 1
-        log = self._logs / f"worker-{slot.worker}.log"
-        if self._crashes >= CRASHES_IN_A_ROW:
-            raise SpecError(
-                f"{self._crashes} workers in a row ended by {exit_reason(code)}. The last words are in {log}."
-            )
-        self._progress.say(f"worker {slot.worker} ended by {exit_reason(code)}; its ticket goes back ({log})")
-        return True
-
-    def _end_workers(self) -> None:
-        """Ask every worker to put its ticket back, wait, and kill what does not listen."""
-        alive = [slot.process for slot in self._slots if slot.process is not None]
-        for process in alive:
-            if process.poll() is None:
-                process.terminate()
-        limit = time.monotonic() + PATIENCE_SECONDS
-        for process in alive:
-            while process.poll() is None and time.monotonic() < limit and self._interrupts < 2:
-                time.sleep(0.05)
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-    @contextmanager
-    def _counting_interrupts(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the loop; a second one does not wait for the workers."""
-
-        def count(_signal: int, _frame: FrameType | None) -> None:
-            self._interrupts += 1
-            if self._interrupts == 1:
-                self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
-
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def available_cores() -> int:
-    """How many processors this process may use: the default number of workers."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def exit_reason(code: int) -> str:
-    """An exit code in words: ``signal SIGKILL (killed, often for want of memory)``, ``exit code 1``."""
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name
-    return f"signal {name}" + (" (killed, often for want of memory)" if name == "SIGKILL" else "")
+_OPENINGS = {
+    Gate.OPEN.value: "Going on.",
+    Gate.PAUSED.value: "Paused: no new trial begins until `tune resume`.",
+    Gate.CLOSED.value: "The budget is used up: running trials are finished, no new one begins.",
+    records.STOP: "Stopped by `tune stop`: running tickets go back to the queue.",
+}

@@ -1,6 +1,6 @@
-"""One worker: a process that claims tickets, trains and tells, until nothing is waiting.
+"""One worker: a process that claims tickets, trains and tells, until the queue is empty or somebody says stop.
 
-The supervisor starts it as ``python -m greentune.tuning worker …`` with backend, devices and threads already in the
+A supervisor starts it as ``python -m greentune.tuning work …`` with backend, devices and threads already in the
 environment, and the database in ``GREENTUNE_STORAGE``. SIGTERM puts the running ticket back.
 """
 
@@ -9,220 +9,233 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import random
 import signal
 import sys
 import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
-import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from ..objectives.callbacks import Listener, NonFinite, Pruned, PruningListener
-from ..objectives.holdout import TrialResult, holdout
-from ..objectives.runtime import pin_to_core
-from ..objectives.training import FitSettings
+from ..objectives.runtime import apply_gpu_limits, pin_to_core
+from ..storage import fleet, spool, tickets
+from ..storage.artifacts import Artifacts
 from ..storage.dataset import Dataset
-from ..storage.datasets import load_dataset
 from ..storage.mistakes import Mistake
+from ..storage.outages import StorageUnavailable
 from ..storage.rdb import open_storage
-from . import queue, records
-from .owner import this_owner
+from ..storage.resilient import ResilientStorage
+from ..storage.tickets import Claim
+from . import gate, queue, records
+from .attempt import Bench, OutOfMemory, attempt, give_up
+from .beat import Heart
+from .gate import Gate
+from .owner import owner_of, this_worker
 from .pruners import make_pruner
-from .samplers import claim_sampler
+from .service import leave_for_others
 from .spec import SpecError, StudySpec
+from .stopping import Interrupted, StopSignal
+from .study_data import OtherData, load_study_data
+from .watchdog import Watchdog, resident_mb
 
-RECYCLE_AFTER_TRIALS = 50
-"""A worker ends after so many trials and is replaced: processes grow with every model they compile."""
+IDLE_SECONDS = 1.0
+"""How often a worker that has nothing to do looks again: a ticket of somebody who died may come back."""
 
 _log = logging.getLogger("greentune.worker")
 
 
-class Interrupted(BaseException):
-    """SIGTERM: the running trial ends here and its ticket goes back. Not an Exception: no handler may swallow it."""
-
-
-class StopSignal:
-    """Turns SIGTERM into :class:`Interrupted` while training, and into a flag while talking to the database."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._armed = False
-        signal.signal(signal.SIGTERM, self._receive)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Inside, the signal raises at once."""
-        self._arm()
-        try:
-            yield
-        finally:
-            self._armed = False
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Inside, within :meth:`interruptible`, the signal waits for the end."""
-        self._armed = False
-        yield
-        self._arm()
-
-    def _arm(self) -> None:
-        self._armed = True
-        if self.asked:
-            raise Interrupted
-
-    def _receive(self, _signal: int, _frame: FrameType | None) -> None:
-        self.asked = True
-        if self._armed:
-            self._armed = False
-            raise Interrupted
-
-
-def work(study_name: str, *, worker: int, parent: int | None = None, until: float | None = None) -> int:
-    """Work off tickets of the study until none is waiting.
+def work(study_name: str, *, worker: int, parent: int | None = None, share: bool = False) -> int:
+    """Work off tickets of the study until nothing waits and nobody else is at work.
 
     Args:
         study_name: the study, in the database named by ``GREENTUNE_STORAGE``.
-        worker: number of this worker, for logs and the live view; it stays on the core of that number.
+        worker: number of this worker, for logs and the live view; on a CPU it stays on the core of that number.
         parent: process id of the supervisor; the worker ends with it.
-        until: Unix time after which no new ticket is claimed.
+        share: leave when another study needs workers more.
 
     Returns:
         the exit code.
     """
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)
-    pin_to_core(worker)
-    stop = StopSignal()
+    device = _device(worker)
+    url = os.environ["GREENTUNE_STORAGE"]
+    stop = StopSignal(foreground=parent is None)
     _end_with_parent(parent)
-    storage = open_storage(os.environ["GREENTUNE_STORAGE"], create=False)
-    study = records.load_study(storage, study_name)
-    spec = records.read_spec(study)
     try:
-        dataset = load_dataset(spec.data)
-        if dataset.fingerprint != records.read_fingerprint(study):
-            raise SpecError(f"The data at {spec.data.path} have changed since the study was created. Use a new study.")
-        study.pruner = make_pruner(spec.search.pruner, spec.training.epochs)
-        owner = this_owner(worker)
-        for _ in range(RECYCLE_AFTER_TRIALS):
-            orphaned = parent is not None and os.getppid() != parent
-            if stop.asked or orphaned or (until is not None and time.time() >= until):
+        storage = open_storage(url, create=False, patient=True)
+    except StorageUnavailable as error:
+        _log.warning("%s", error)
+        return records.EXIT_STORAGE
+    stop.on_signal = storage.patience.hurry
+    leave_when = leave_for_others(storage, study_name) if share else lambda: False
+    return _Worker(storage, url, study_name, worker, device, stop, parent).run(leave_when)
+
+
+class _Worker:
+    """The state of a worker between two trials."""
+
+    def __init__(
+        self,
+        storage: ResilientStorage,
+        url: str,
+        study_name: str,
+        number: int,
+        device: str,
+        stop: StopSignal,
+        parent: int | None,
+    ) -> None:
+        self._storage, self._url, self._stop = storage, url, stop
+        self._study = records.load_study(storage, study_name)
+        self._spec_text = ""
+        self._spec = records.read_spec(self._study)
+        self._planned: list[queue.Ticket] = []
+        self._me = this_worker(number, device)
+        self._heart = Heart(
+            storage, self._me, study=study_name, interval=lambda: self._spec.run.beat_seconds, stop=stop
+        )
+        self._bench: Bench | None = None
+        self._trial_id: int | None = None
+        self._watchdog = Watchdog(parent=parent, stop=stop, give_up=self._give_up)
+        self._n_trials = 0
+        self._artifacts: Artifacts | None = None
+
+    def run(self, leave_when: Callable[[], bool]) -> int:
+        fleet.ensure_table(self._storage)
+        fleet.join(self._storage, self._me)
+        self._heart.start()
+        self._watchdog.start()
+        try:
+            return self._loop(leave_when)
+        except StorageUnavailable as error:
+            _log.warning("%s", error)
+            return records.EXIT_STORAGE
+        except OutOfMemory as error:
+            _log.warning("out of memory, this process is to be replaced: %s", error)
+            return records.EXIT_OOM
+        except OtherData as error:
+            _log.error("%s", error)
+            return records.EXIT_DATA
+        except Mistake as mistake:
+            records.stop(self._study, mistake.mistakes)
+            return records.EXIT_SETUP
+        except Interrupted as interruption:
+            _log.info("worker %s ends: %s", self._me.worker, interruption.reason)
+            return 0
+        finally:
+            self._heart.end()
+
+    def _loop(self, leave_when: Callable[[], bool]) -> int:
+        spool.replay(self._storage, self._url)
+        dataset = self._load_data()
+        self._artifacts = Artifacts.open(self._study.user_attrs.get(records.ARTIFACTS))
+        while not self._stop.asked:
+            attributes = self._news()
+            opening = gate.look(self._storage, self._study._study_id, self._spec, attributes)
+            if opening is Gate.CLOSED:
                 return 0
-            trial_id = queue.claim(study, storage, owner)
-            if trial_id is None:
+            if opening is Gate.PAUSED:
+                self._idle()
+                continue
+            self._start_clock(attributes)
+            claim = queue.claim(self._storage, self._study, owner_of(self._me, self._n_trials))
+            if claim is None:
+                if not self._more_may_come():
+                    return 0
+                continue
+            self._one(dataset, claim)
+            if self._n_trials >= self._spec.run.recycle_after or self._too_large() or leave_when():
                 return 0
-            _run_ticket(study, storage, spec, dataset, trial_id, stop)
-            _log.info("%s", _outcome(storage.get_trial(trial_id)))
-    except Mistake as mistake:
-        records.stop(study, mistake.mistakes)
-        return records.EXIT_SETUP
-    except Interrupted:
-        _log.info("worker %d was asked to stop", worker)
-    return 0
+        return 0
+
+    def _one(self, dataset: Dataset, claim: Claim) -> None:
+        """One ticket, with everybody watching."""
+        spec = self._spec
+        fresh = self._n_trials == 0
+        self._bench = Bench(self._study, self._storage, self._url, spec, dataset, self._artifacts, self._stop, fresh)
+        self._n_trials += 1
+        self._stop.forget_requests()
+        self._trial_id = claim.trial_id
+        self._heart.works_on(claim.trial_id)
+        self._watchdog.watch(seconds=spec.run.trial_timeout, memory_mb=spec.run.memory_limit_mb)
+        state: TrialState | None = None
+        try:
+            state = attempt(self._bench, claim)
+        except Interrupted as interruption:
+            if interruption.reason != "paused":
+                raise
+        finally:
+            self._watchdog.rest()
+            self._heart.works_on(None)
+            self._trial_id = None
+        if state is TrialState.FAIL:
+            self._look_for_a_crash_loop()
+
+    def _load_data(self) -> Dataset:
+        dataset = load_study_data(self._study, self._spec)
+        apply_gpu_limits()
+        return dataset
+
+    def _news(self) -> dict[str, Any]:
+        """The attributes of the study as they stand now; a specification that has changed is taken over."""
+        attributes = self._study.user_attrs
+        if attributes[records.SPEC] != self._spec_text:
+            self._spec_text = attributes[records.SPEC]
+            self._spec = StudySpec.from_json(self._spec_text)
+            self._study.pruner = make_pruner(self._spec.search.pruner, self._spec.training.epochs)
+            self._planned = queue.plan(self._spec)
+        return attributes
+
+    def _start_clock(self, attributes: dict[str, Any]) -> None:
+        """The time of a submitted study begins with its first trial, not while it waits for workers."""
+        timeout = self._spec.search.timeout
+        if timeout is not None and attributes.get(records.UNTIL) is None:
+            records.begin_run(self._study, now=fleet.now(self._storage), timeout=timeout)
+
+    def _more_may_come(self) -> bool:
+        """Whether tickets come back, because their workers died or may still do so."""
+        if queue.reconcile(self._study, self._storage, self._planned, self._spec.run).added:
+            return True
+        if not queue.anybody_at_work(self._storage, self._study):
+            return False
+        self._idle()
+        return True
+
+    def _idle(self) -> None:
+        time.sleep(IDLE_SECONDS * random.uniform(0.7, 1.3))
+
+    def _too_large(self) -> bool:
+        limit = self._spec.run.memory_limit_mb
+        if limit is None or resident_mb() < 0.9 * limit:
+            return False
+        _log.info("replaced after %d trials: %.0f MiB are near the limit of %d", self._n_trials, resident_mb(), limit)
+        return True
+
+    def _look_for_a_crash_loop(self) -> None:
+        rows = self._storage.transaction(lambda session, _again: tickets.read_rows(session, self._study._study_id))
+        begun = self._study.user_attrs.get(records.BEGUN)
+        why = gate.crash_loop(rows, times=self._spec.run.crash_loop, begun=begun)
+        if why is not None:
+            raise SpecError(why)
+
+    def _give_up(self) -> None:
+        if self._bench is not None and self._trial_id is not None:
+            give_up(self._bench, self._trial_id, records.EXIT_TIMEOUT)
 
 
-def _run_ticket(
-    study: optuna.Study, storage: RDBStorage, spec: StudySpec, dataset: Dataset, trial_id: int, stop: StopSignal
-) -> None:
-    study.sampler = claim_sampler(spec, storage.get_trial(trial_id).user_attrs.get("ticket", ""))
-    trial = optuna.trial.Trial(study, trial_id)
-    prune = PruningListener(trial, spec.search.metric)
-    began = time.perf_counter()
-
-    def report(epoch: int, logs: dict[str, float]) -> None:
-        with stop.held_back():
-            prune(epoch, logs)
-
-    try:
-        point = spec.parsed_space().sample(trial)
-        with stop.interruptible():
-            result = run_point(spec, dataset, point, listeners=(report,))
-    except Pruned:
-        _tell(study, trial, TrialState.PRUNED, {"seconds": round(time.perf_counter() - began, 3)})
-    except NonFinite as error:
-        queue.fail(storage, trial, "nonfinite", str(error))
-    except Interrupted:
-        queue.fail(storage, trial, "interrupted", "the worker was asked to stop")
-        raise
-    except Mistake as error:
-        queue.fail(storage, trial, "setup", str(error))
-        raise
-    except Exception as error:  # noqa: BLE001 - a bad trial must not end the worker; what it raised is kept with it
-        traceback.print_exc()
-        queue.fail(storage, trial, "error", _last_frames(error))
-    else:
-        facts = summary(result, time.perf_counter() - began)
-        _tell(study, trial, TrialState.COMPLETE, facts, result.fit.best_value)
-
-
-def run_point(
-    spec: StudySpec, dataset: Dataset, point: Mapping[str, Any], *, listeners: Sequence[Listener] = ()
-) -> TrialResult:
-    """Train one point as the study says: the whole trial, also outside of a search.
-
-    The same point gives the same number, to the bit on one CPU backend with the same number of threads.
-
-    Args:
-        point: values of the searched parameters, decoded (lists, not labels).
-        listeners: told of every epoch; one that raises ends the training.
-    """
-    training = spec.training
-    parameters = {**spec.parameters, **point}
-    settings = FitSettings(
-        epochs=training.epochs,
-        batch_size=int(parameters.pop("batch_size", training.batch_size)),
-        monitor=spec.search.metric,
-        shuffle=training.shuffle,
-        patience=training.patience,
-        reduce_lr_patience=training.reduce_lr_patience,
-        seed=spec.seed,
-    )
-    return holdout(spec.builder, parameters, dataset, settings, listeners=listeners)
-
-
-def summary(result: TrialResult, seconds: float) -> dict[str, Any]:
-    """What is kept with a trial beside its number."""
-    return {
-        "values": {name: float(value) for name, value in result.values.items()},
-        "best_epoch": result.fit.best_epoch,
-        "epochs": len(result.fit.history["loss"]),
-        "seconds": round(seconds, 3),
-        "n_parameters": result.fit.n_parameters,
-    }
-
-
-def _tell(
-    study: optuna.Study, trial: optuna.Trial, state: TrialState, facts: Mapping[str, Any], value: float | None = None
-) -> None:
-    """Write the result with its facts; that of a trial which was declared dead meanwhile is dropped."""
-    try:
-        for name, fact in facts.items():
-            trial.set_user_attr(name, fact)
-        study.tell(trial, value, state=state)
-    except (UpdateFinishedTrialError, ValueError) as error:
-        if not trial.storage.get_trial(trial._trial_id).state.is_finished():
-            raise
-        _log.warning("the result of trial %d came late and was dropped: %s", trial.number, error)
-
-
-def _outcome(trial: FrozenTrial) -> str:
-    reason = trial.user_attrs.get("reason")
-    return f"trial {trial.number} {trial.state.name} {reason or trial.value} with {trial.params}"
-
-
-def _last_frames(error: Exception) -> str:
-    lines = traceback.format_exception(error)
-    return "".join(lines[-6:])[-2000:]
+def _device(worker: int) -> str:
+    """Where this process computes; on a CPU it is pinned to its core."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "-1")
+    if visible not in ("", "-1"):
+        return f"gpu {visible}"
+    pin_to_core(worker)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    return f"cpu {next(iter(cores))}" if len(cores) == 1 else "cpu"
 
 
 def _end_with_parent(parent: int | None) -> None:
-    """Receive SIGTERM when the supervisor dies (Linux; elsewhere the loop looks at the parent before each ticket)."""
+    """Receive SIGTERM when the supervisor dies (Linux; elsewhere the watchdog looks)."""
     if parent is None:
         return
     if sys.platform == "linux":

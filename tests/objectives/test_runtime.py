@@ -155,3 +155,117 @@ def test_importing_the_folder_does_not_import_keras() -> None:
     code += "sys.exit(any(name in sys.modules for name in ('keras', 'jax', 'tensorflow', 'optuna')))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_share_of_a_gpu_is_a_fraction_for_jax_and_megabytes_for_tensorflow() -> None:
+    jax = worker_environment("jax", device="0", memory_fraction=0.45, memory_mb=8000)
+    tensorflow = worker_environment("tensorflow", device="0", memory_fraction=0.45, memory_mb=8000)
+
+    assert jax["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.45"
+    assert tensorflow["GREENTUNE_GPU_MEMORY_MB"] == "8000"
+    assert "GREENTUNE_GPU_MEMORY_MB" not in jax
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in tensorflow
+
+
+def test_without_a_share_no_limit_is_set() -> None:
+    for backend in ("jax", "tensorflow"):
+        assert not {"XLA_PYTHON_CLIENT_MEM_FRACTION", "GREENTUNE_GPU_MEMORY_MB"} & worker_environment(backend).keys()
+
+
+class FakeTensorFlow:
+    """Has two GPUs and remembers what was done with them."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.config = self
+        self.experimental = self
+
+    def list_physical_devices(self, kind: str) -> list[str]:
+        assert kind == "GPU"
+        return ["GPU:0", "GPU:1"]
+
+    def LogicalDeviceConfiguration(self, *, memory_limit: int) -> str:  # noqa: N802 (TensorFlow's name)
+        return f"{memory_limit} MB"
+
+    def set_logical_device_configuration(self, device: str, devices: list[str]) -> None:
+        self.calls.append(("limit", device, devices))
+
+    def set_memory_growth(self, device: str, enable: bool) -> None:
+        self.calls.append(("growth", device, enable))
+
+
+@pytest.mark.parametrize(
+    ("backend", "megabytes", "expected"),
+    [
+        ("tensorflow", "8000", [("limit", "GPU:0", ["8000 MB"]), ("limit", "GPU:1", ["8000 MB"])]),
+        ("tensorflow", None, [("growth", "GPU:0", True), ("growth", "GPU:1", True)]),
+        ("jax", "8000", []),
+        ("jax", None, []),
+    ],
+)
+def test_tensorflow_gets_a_limit_or_grows_and_never_both(
+    monkeypatch: pytest.MonkeyPatch, backend: str, megabytes: str | None, expected: list[object]
+) -> None:
+    fake = FakeTensorFlow()
+    monkeypatch.setitem(sys.modules, "tensorflow", fake)  # type: ignore[arg-type]
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.delenv("GREENTUNE_GPU_MEMORY_MB", raising=False)
+    if megabytes is not None:
+        monkeypatch.setenv("GREENTUNE_GPU_MEMORY_MB", megabytes)
+
+    runtime.apply_gpu_limits()
+
+    assert fake.calls == expected
+
+
+@pytest.mark.slow
+def test_the_real_tensorflow_has_what_the_fake_has() -> None:
+    code = """
+import tensorflow as tf
+from greentune.objectives.runtime import apply_gpu_limits
+apply_gpu_limits()
+tf.config.LogicalDeviceConfiguration(memory_limit=10)
+assert callable(tf.config.set_logical_device_configuration) and callable(tf.config.experimental.set_memory_growth)
+"""
+    environment = {**os.environ, **worker_environment("tensorflow", memory_mb=100)}
+
+    finished = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_gpus_that_do_not_exist_are_told_one_by_one() -> None:
+    assert runtime.check_gpus(["1", "0"], ["0", "1"]) == []
+    assert runtime.check_gpus([], []) == []
+    assert runtime.check_gpus(["0", "3", "7", "3"], ["0", "1"]) == [
+        "A GPU must be one that exists; got '3', and this machine has 0, 1. Choose among these, or train on the CPU.",
+        "A GPU must be one that exists; got '7', and this machine has 0, 1. Choose among these, or train on the CPU.",
+    ]
+    assert "none that the backend can use. Train on the CPU" in runtime.check_gpus(["0"], [])[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo 81559; echo 40960", [81559, 40960]),
+        ("echo NVIDIA-SMI has failed because it could not communicate with the driver; exit 9", []),
+        ("echo No devices were found", []),
+        ("exit 0", []),
+        ("sleep 60", []),
+    ],
+)
+def test_the_memory_of_each_gpu_is_what_the_driver_says(
+    monkeypatch: pytest.MonkeyPatch, script: str, expected: list[int]
+) -> None:
+    monkeypatch.setattr(runtime, "_NVIDIA_SMI", ("sh", "-c", script))
+    monkeypatch.setattr(runtime, "_NVIDIA_SMI_TIMEOUT_SECONDS", 1)
+
+    assert runtime.gpu_memory_mb() == expected
+
+
+def test_without_the_drivers_program_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_NVIDIA_SMI", ("/nowhere/nvidia-smi",))
+
+    assert runtime.gpu_memory_mb() == []

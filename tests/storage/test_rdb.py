@@ -1,72 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import optuna
 import pytest
-from optuna.trial import TrialState
 
-from greentune.storage.rdb import StorageError, exclusive, open_storage, redact, storage_url
-
-CLAIMER = """
-import sys, time
-from greentune.storage import rdb
-if sys.argv[4] == "unprotected":
-    rdb.begin_immediate = lambda connection: None
-import optuna
-from greentune.tuning import queue
-from greentune.tuning.owner import this_owner
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-storage = rdb.open_storage(sys.argv[1], create=False)
-study = optuna.load_study(study_name="race", storage=storage)
-owner = this_owner(int(sys.argv[3]))
-time.sleep(max(0.0, float(sys.argv[2]) - time.time()))
-while (trial_id := queue.claim(study, storage, owner)) is not None:
-    print(trial_id, flush=True)
-    trial = optuna.trial.Trial(study, trial_id)
-    try:
-        study.tell(trial, 0.0)
-    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-        pass
-"""
-
-
-def race(database: Path, *, protected: bool, n_tickets: int = 108, n_workers: int = 8) -> list[str]:
-    """Claims of eight processes that begin at the same moment: one trial id a claim."""
-    study = optuna.create_study(storage=open_storage(database), study_name="race")
-    for number in range(n_tickets):
-        study.enqueue_trial({}, user_attrs={"ticket": f"{number:05d}"})
-    start = str(time.time() + 6)
-    mode = "protected" if protected else "unprotected"
-    arguments = [sys.executable, "-c", CLAIMER, str(database), start]
-    workers = [
-        subprocess.Popen([*arguments, str(worker), mode], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE)
-        for worker in range(n_workers)
-    ]
-    claims = []
-    for worker in workers:
-        printed, errors = worker.communicate(timeout=120)
-        assert worker.returncode == 0 or not protected, errors
-        claims += printed.split()
-    return claims
-
-
-def test_eight_workers_claim_each_ticket_once(tmp_path: Path) -> None:
-    claims = race(tmp_path / "race.db", protected=True)
-    assert len(claims) == len(set(claims)) == 108
-    states = [t.state for t in optuna.load_study(study_name="race", storage=open_storage(tmp_path / "race.db")).trials]
-    assert states == [TrialState.COMPLETE] * 108
-
-
-def test_without_begin_immediate_tickets_are_claimed_twice(tmp_path: Path) -> None:
-    """The mutation check: the race test would see it if the protection went."""
-    claims = race(tmp_path / "race.db", protected=False)
-    assert len(claims) > len(set(claims))
+from greentune.storage.address import StorageError, redact, storage_url
+from greentune.storage.locks import named_lock
+from greentune.storage.rdb import open_storage
 
 
 def test_eight_processes_open_a_fresh_file_at_once(tmp_path: Path) -> None:
@@ -95,17 +40,34 @@ def test_braces_in_a_path_are_kept(tmp_path: Path) -> None:
 def test_lock_lets_one_at_a_time(tmp_path: Path) -> None:
     storage = open_storage(tmp_path / "a.db")
     program = (
-        "import sys; from greentune.storage.rdb import exclusive, open_storage\n"
+        "import sys; from greentune.storage.locks import named_lock\n"
+        "from greentune.storage.rdb import open_storage\n"
         "storage = open_storage(sys.argv[1], create=False)\n"
-        "with exclusive(storage, 'x'): print('in')"
+        "with named_lock(storage.engine, 'x'): print('in')"
     )
-    with exclusive(storage, "x"):
+    with named_lock(storage.engine, "x"):
         other = subprocess.Popen(
             [sys.executable, "-c", program, str(tmp_path / "a.db")], stdout=subprocess.PIPE, text=True
         )
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(timeout=3)
     assert other.communicate(timeout=60)[0] == "in\n"
+
+
+def test_tables_of_another_version_are_refused_with_the_command_that_upgrades_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    open_storage(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v3.0.0.d'")
+    before = path.read_bytes()
+    for create in (True, False):
+        with pytest.raises(StorageError, match="optuna storage upgrade --storage sqlite:///"):
+            open_storage(path, create=create)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v99'")
+    with pytest.raises(StorageError, match="does not know"):
+        open_storage(path)
+    assert len(path.read_bytes()) == len(before)
 
 
 def test_path_and_url_name_the_same_file(tmp_path: Path) -> None:

@@ -5,174 +5,258 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from greentune.storage import fleet, tickets
 from greentune.storage.rdb import open_storage
+from greentune.storage.resilient import ResilientStorage
+from greentune.storage.tickets import Claim
 from greentune.tuning import queue
-from greentune.tuning.owner import is_alive, this_owner
+from greentune.tuning.owner import owner_of, this_worker, why_dead
 from greentune.tuning.presets import with_preset
-from greentune.tuning.queue import Ticket, claim, fail, plan, reconcile
-from greentune.tuning.spec import parse_spec
+from greentune.tuning.queue import Ticket, plan
+from greentune.tuning.spec import RunSpec, parse_spec
 
 TICKETS = [Ticket(f"{number:05d}", {"x": number}) for number in range(4)]
+NOTHING = queue.Reconciled(added=0, lost=0, removed=0)
+
+PROGRAM = """
+import json, sys
+from dataclasses import asdict
+from greentune.tuning.owner import this_worker
+print(json.dumps(asdict(this_worker(7, "cpu"))), flush=True); input()
+"""
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> RDBStorage:
-    return open_storage(tmp_path / "a.db")
+def storage(database_url: str) -> ResilientStorage:
+    return open_storage(database_url)
 
 
 @pytest.fixture
-def study(storage: RDBStorage) -> optuna.Study:
+def study(storage: ResilientStorage) -> optuna.Study:
     return optuna.create_study(storage=storage, study_name="s")
+
+
+@pytest.fixture
+def me(storage: ResilientStorage) -> fleet.Worker:
+    """This process, as a worker."""
+    worker = this_worker(0, "cpu")
+    fleet.join(storage, worker)
+    return worker
+
+
+@pytest.fixture
+def other(storage: ResilientStorage) -> Iterator[tuple[fleet.Worker, subprocess.Popen[str]]]:
+    """A worker in a process of its own, alive."""
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        worker = fleet.Worker(**json.loads(child.stdout.readline()))
+        fleet.join(storage, worker)
+        yield worker, child
+        child.kill()
 
 
 def by_state(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(state,))
 
 
-def dead_owner() -> dict[str, object]:
-    """The owner record of a process that was killed."""
-    program = (
-        "import json; from greentune.tuning.owner import this_owner\n"
-        "print(json.dumps(this_owner(7)), flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
-        owner: dict[str, object] = json.loads(child.stdout.readline())
-        assert is_alive(owner)
-        os.kill(child.pid, signal.SIGKILL)
-    return owner
+def reconcile(study: optuna.Study, planned: list[Ticket] = TICKETS, **run: Any) -> queue.Reconciled:
+    storage = study._storage
+    assert isinstance(storage, ResilientStorage)
+    return queue.reconcile(study, storage, planned, RunSpec(**run))
 
 
-def test_reconcile_adds_the_plan_once(study: optuna.Study, storage: RDBStorage) -> None:
-    assert reconcile(study, storage, TICKETS).added == 4
-    assert reconcile(study, storage, TICKETS) == queue.Reconciled(added=0, lost=0, removed=0)
-    assert [t.system_attrs["fixed_params"] for t in by_state(study, TrialState.WAITING)] == [t.fixed for t in TICKETS]
+def claim(study: optuna.Study, worker: fleet.Worker, n: int = 0) -> Claim:
+    claimed = tickets.claim(study._storage, study._study_id, owner_of(worker, n))  # type: ignore[arg-type]
+    assert claimed is not None
+    return claimed
 
 
-def test_claim_takes_each_ticket_in_order_and_then_none(study: optuna.Study, storage: RDBStorage) -> None:
-    reconcile(study, storage, TICKETS)
-    claimed = [claim(study, storage, this_owner(0)) for _ in range(5)]
-    assert claimed[:4] == sorted(c for c in claimed if c is not None)
+def end(study: optuna.Study, claimed: Claim, state: TrialState, value: float | None = None, **facts: Any) -> bool:
+    return tickets.finish(study._storage, claimed.trial_id, state, value=value, facts=facts)  # type: ignore[arg-type]
+
+
+def test_reconcile_adds_the_plan_once(study: optuna.Study) -> None:
+    assert reconcile(study).added == 4
+    assert reconcile(study) == NOTHING
+    waiting = by_state(study, TrialState.WAITING)
+    assert [t.system_attrs["fixed_params"] for t in waiting] == [t.fixed for t in TICKETS]
+    assert [t.number for t in waiting] == [0, 1, 2, 3]
+
+
+def test_claim_takes_each_ticket_in_order_and_then_none(
+    study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
+) -> None:
+    reconcile(study)
+    claimed = [queue.claim(storage, study, owner_of(me, n)) for n in range(5)]
+    assert [c.ticket for c in claimed[:4] if c is not None] == [t.key for t in TICKETS]
     assert claimed[4] is None
-    assert all(t.user_attrs["owner"]["pid"] == os.getpid() for t in by_state(study, TrialState.RUNNING))
+    running = by_state(study, TrialState.RUNNING)
+    assert all(t.user_attrs["owner"]["pid"] == os.getpid() for t in running)
+    assert all(t.datetime_start is not None for t in running)
 
 
-def test_ticket_of_a_dead_worker_goes_back_with_its_parameters(study: optuna.Study, storage: RDBStorage) -> None:
+def test_ticket_of_a_dead_worker_goes_back_with_its_parameters(
+    study: optuna.Study, other: tuple[fleet.Worker, subprocess.Popen[str]]
+) -> None:
+    worker, process = other
     blank = [Ticket("00000")]
-    reconcile(study, storage, blank)
-    trial_id = claim(study, storage, dead_owner())
-    assert trial_id is not None
-    drawn = optuna.trial.Trial(study, trial_id).suggest_float("x", 0, 1)
-    changed = reconcile(study, storage, blank)
+    reconcile(study, blank)
+    claimed = claim(study, worker)
+    drawn = optuna.trial.Trial(study, claimed.trial_id).suggest_float("x", 0, 1)
+    assert reconcile(study, blank) == NOTHING
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not reaped: a zombie
+    changed = reconcile(study, blank)
     assert (changed.lost, changed.added) == (1, 1)
     (lost,) = by_state(study, TrialState.FAIL)
     (again,) = by_state(study, TrialState.WAITING)
     assert lost.user_attrs["reason"] == "lost"
+    assert "died" in lost.user_attrs["detail"]
     assert again.system_attrs["fixed_params"] == {"x": drawn}
     assert again.user_attrs["attempt"] == 2
 
 
-def test_ticket_of_a_living_worker_stays(study: optuna.Study, storage: RDBStorage) -> None:
-    reconcile(study, storage, TICKETS)
-    claim(study, storage, this_owner(0))
-    assert reconcile(study, storage, TICKETS) == queue.Reconciled(added=0, lost=0, removed=0)
-
-
-def test_owner_with_a_reused_process_id_is_dead() -> None:
-    assert not is_alive(this_owner(0) | {"started": "1"})
-
-
-def test_owner_on_another_host_counts_as_alive() -> None:
-    assert is_alive({"host": "elsewhere", "pid": 1, "started": "1", "worker": 0})
-
-
-def test_worker_that_died_while_claiming_is_found_after_the_grace(
-    study: optuna.Study, storage: RDBStorage, monkeypatch: pytest.MonkeyPatch
+def test_living_process_that_does_not_beat_is_dead_after_the_expiry(
+    study: optuna.Study, other: tuple[fleet.Worker, subprocess.Popen[str]]
 ) -> None:
-    reconcile(study, storage, TICKETS)
-    storage.set_trial_state_values(study.trials[0]._trial_id, TrialState.RUNNING)
-    assert reconcile(study, storage, TICKETS).lost == 0
-    monkeypatch.setattr(queue, "CLAIM_GRACE", timedelta(0))
-    assert reconcile(study, storage, TICKETS).lost == 1
+    worker, _ = other
+    reconcile(study)
+    claim(study, worker)
+    assert reconcile(study).lost == 0
+    assert reconcile(study, beat_seconds=1e-9, expiry_seconds=1e-8).lost == 1
+    assert "not heard of" in by_state(study, TrialState.FAIL)[0].user_attrs["detail"]
 
 
-def test_error_is_tried_once_more_and_nonfinite_never(study: optuna.Study, storage: RDBStorage) -> None:
-    tickets = TICKETS[:2]
-    reconcile(study, storage, tickets)
-    for reason in ("error", "nonfinite"):
-        trial_id = claim(study, storage, this_owner(0))
-        assert trial_id is not None
-        fail(storage, storage.get_trial(trial_id), reason)
-    assert reconcile(study, storage, tickets).added == 1
+def test_worker_on_another_host_lives_while_it_beats(
+    study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
+) -> None:
+    elsewhere = replace(me, id="elsewhere", machine="another", pid=1, started="1")
+    fleet.join(storage, elsewhere)
+    reconcile(study)
+    claim(study, elsewhere)
+    assert reconcile(study) == NOTHING
+    fleet.leave(storage, "elsewhere")
+    assert reconcile(study).lost == 1
+
+
+def test_owner_with_a_reused_process_id_is_dead(me: fleet.Worker) -> None:
+    owner = owner_of(me, 0)
+    assert why_dead(owner, {me.id: me}, expiry=60) is None
+    assert why_dead(owner | {"started": "1"}, {me.id: me}, expiry=60) is not None
+
+
+def test_error_is_tried_as_often_as_wanted_and_nonfinite_never(study: optuna.Study, me: fleet.Worker) -> None:
+    planned = TICKETS[:2]
+    reconcile(study, planned)
+    for n, reason in enumerate(("error", "nonfinite")):
+        end(study, claim(study, me, n), TrialState.FAIL, reason=reason)
+    assert reconcile(study, planned, retries=0) == NOTHING
+    assert reconcile(study, planned).added == 1
     (again,) = by_state(study, TrialState.WAITING)
     assert again.user_attrs["ticket"] == "00000"
-    trial_id = claim(study, storage, this_owner(0))
-    assert trial_id is not None
-    fail(storage, storage.get_trial(trial_id), "error")
-    assert reconcile(study, storage, tickets).added == 0
+    end(study, claim(study, me, 2), TrialState.FAIL, reason="error")
+    assert reconcile(study, planned) == NOTHING
+    assert reconcile(study, planned, retries=2).added == 1
 
 
-def test_interrupted_tickets_go_back_as_often_as_it_takes(study: optuna.Study, storage: RDBStorage) -> None:
-    tickets = TICKETS[:1]
-    for _ in range(4):
-        assert reconcile(study, storage, tickets).added == 1
-        trial_id = claim(study, storage, this_owner(0))
-        assert trial_id is not None
-        fail(storage, storage.get_trial(trial_id), "interrupted")
+def test_out_of_memory_is_tried_once_more_with_added_gradients_where_that_is_wanted(
+    study: optuna.Study, me: fleet.Worker
+) -> None:
+    reconcile(study, TICKETS[:1])
+    end(study, claim(study, me), TrialState.FAIL, reason="oom")
+    assert reconcile(study, TICKETS[:1]) == NOTHING
+    assert reconcile(study, TICKETS[:1], oom="retry").added == 1
+    assert claim(study, me, 1).accumulate == 2
+    end(study, Claim(by_state(study, TrialState.RUNNING)[0]._trial_id, 1, "", 2, 2), TrialState.FAIL, reason="oom")
+    assert reconcile(study, TICKETS[:1], oom="retry") == NOTHING
 
 
-def test_double_tickets_are_removed_and_say_why(study: optuna.Study, storage: RDBStorage) -> None:
+def test_interrupted_tickets_go_back_as_often_as_it_takes(study: optuna.Study, me: fleet.Worker) -> None:
+    for n in range(4):
+        assert reconcile(study, TICKETS[:1]).added == 1
+        end(study, claim(study, me, n), TrialState.FAIL, reason="interrupted")
+
+
+def test_double_tickets_are_removed_and_say_why(study: optuna.Study) -> None:
     for _ in range(3):
         study.enqueue_trial({"x": 0}, user_attrs={"ticket": "00000", "attempt": 1})
-    assert reconcile(study, storage, TICKETS[:1]).removed == 2
+    assert reconcile(study, TICKETS[:1]).removed == 2
     assert [t.user_attrs["reason"] for t in by_state(study, TrialState.FAIL)] == ["duplicate"] * 2
     assert len(by_state(study, TrialState.WAITING)) == 1
 
 
-def test_result_of_a_trial_declared_dead_does_not_count_twice(study: optuna.Study, storage: RDBStorage) -> None:
-    tickets = TICKETS[:1]
-    reconcile(study, storage, tickets)
-    late_id = claim(study, storage, dead_owner())
-    assert late_id is not None
-    late = optuna.trial.Trial(study, late_id)
-    reconcile(study, storage, tickets)
-    with pytest.raises(ValueError, match="Cannot tell a FAIL trial"):
-        study.tell(late, 1.0)
-    trial_id = claim(study, storage, this_owner(0))
-    assert trial_id is not None
-    study.tell(optuna.trial.Trial(study, trial_id), 2.0)
+def test_result_of_a_trial_declared_dead_is_dropped(
+    study: optuna.Study, me: fleet.Worker, other: tuple[fleet.Worker, subprocess.Popen[str]]
+) -> None:
+    worker, process = other
+    reconcile(study, TICKETS[:1])
+    late = claim(study, worker)
+    process.kill()
+    process.wait()
+    reconcile(study, TICKETS[:1])
+    assert not end(study, late, TrialState.COMPLETE, 1.0, seconds=1)
+    assert end(study, claim(study, me), TrialState.COMPLETE, 2.0, seconds=1)
     assert [t.value for t in by_state(study, TrialState.COMPLETE)] == [2.0]
-    assert reconcile(study, storage, tickets).added == 0
+    assert "seconds" not in by_state(study, TrialState.FAIL)[0].user_attrs
+    assert reconcile(study, TICKETS[:1]) == NOTHING
 
 
-def test_longer_plan_adds_the_difference_and_shorter_withdraws(study: optuna.Study, storage: RDBStorage) -> None:
-    reconcile(study, storage, TICKETS[:2])
-    assert reconcile(study, storage, TICKETS).added == 2
-    assert reconcile(study, storage, TICKETS[:1]).removed == 3
-    assert reconcile(study, storage, TICKETS).added == 3
+def test_longer_plan_adds_the_difference_and_shorter_withdraws(study: optuna.Study) -> None:
+    reconcile(study, TICKETS[:2])
+    assert reconcile(study, TICKETS).added == 2
+    assert reconcile(study, TICKETS[:1]).removed == 3
+    assert reconcile(study, TICKETS).added == 3
+
+
+def test_enqueued_point_stays_beside_the_plan_and_is_retried(
+    study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
+) -> None:
+    reconcile(study, TICKETS[:1])
+    assert queue.enqueue(study, storage, {"units": [64, 32], "x": 9}) == "added"
+    assert queue.enqueue(study, storage, {"x": 9, "units": [64, 32]}) == "waiting"
+    assert reconcile(study, TICKETS[:1]) == NOTHING
+    claim(study, me)
+    end(study, claim(study, me, 1), TrialState.FAIL, reason="interrupted")
+    assert reconcile(study, TICKETS[:1]).added == 1
+    (again,) = by_state(study, TrialState.WAITING)
+    assert again.system_attrs["fixed_params"] == {"units": "64-32", "x": 9}
+
+
+def test_trials_of_others_are_left_alone(study: optuna.Study, storage: ResilientStorage) -> None:
+    study.enqueue_trial({"x": 1})
+    running = study.ask()
+    study.ask()
+    assert reconcile(study, []) == NOTHING
+    assert not queue.anybody_at_work(storage, study)
+    study.tell(running, 1.0)
+
+
+def test_long_plan_is_reconciled_in_one_transaction(study: optuna.Study) -> None:
+    many = [Ticket(f"{n:05d}", {"x": n}) for n in range(2000)]
+    assert reconcile(study, many).added == 2000
+    assert reconcile(study, many) == NOTHING
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
 def test_random_plans_are_the_same_each_time_and_longer_ones_begin_alike(sampler: str) -> None:
-    def tickets(n: int, seed: int = 0) -> list[Ticket]:
+    def points(n: int, seed: int = 0) -> list[Ticket]:
         return plan(parse_spec(with_preset({}, {"seed": seed, "search": {"sampler": sampler, "trials": n}})))
 
-    ten, twenty = tickets(10), tickets(20)
-    assert twenty[:10] == ten == tickets(10)
+    ten, twenty = points(10), points(20)
+    assert twenty[:10] == ten == points(10)
     assert len({tuple(t.fixed.items()) for t in twenty}) == 20
-    assert tickets(10, seed=1) != ten
+    assert points(10, seed=1) != ten
 
 
 def test_tpe_plan_is_blank() -> None:
-    tickets = plan(parse_spec(with_preset({}, {"search": {"trials": 3}})))
-    assert [ticket.fixed for ticket in tickets] == [{}, {}, {}]
+    blank = plan(parse_spec(with_preset({}, {"search": {"trials": 3}})))
+    assert [ticket.fixed for ticket in blank] == [{}, {}, {}]

@@ -49,7 +49,7 @@ ALONE = """
 import json, sys
 from greentune.storage.datasets import load_dataset
 from greentune.tuning.spec import StudySpec
-from greentune.tuning.worker import run_point
+from greentune.tuning.attempt import run_point
 spec = StudySpec.from_json(sys.argv[1])
 result = run_point(spec, load_dataset(spec.data), spec.parsed_space().decode(json.loads(sys.argv[2])))
 print(json.dumps({"value": result.fit.best_value}))
@@ -71,8 +71,8 @@ def searched(
     spec = parse_spec(with_preset({}, study_tables(write_series(folder / "wind.csv"), **documented)))
     storage = open_storage(folder / "greentune.db")
     study = records.create_study(storage, spec, fingerprint=load_dataset(spec.data).fingerprint, unit="MW")
-    queue.reconcile(study, storage, queue.plan(spec))
-    worker = [sys.executable, "-m", "greentune.tuning", "worker", "--study", "small", "--worker", "0"]
+    queue.reconcile(study, storage, queue.plan(spec), spec.run)
+    worker = [sys.executable, "-m", "greentune.tuning", "work", "--study", "small", "--worker", "0"]
     settings = worker_environment(spec.backend, threads=1) | {"GREENTUNE_STORAGE": str(folder / "greentune.db")}
     subprocess.run(worker, env=os.environ | settings, check=True, capture_output=True)
     assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 2

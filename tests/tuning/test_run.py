@@ -123,7 +123,7 @@ def test_status_shows_counts_and_best(finished: tuple[Path, dict[str, Any]]) -> 
     shown = tune(folder, "status")
     assert shown.returncode == 0
     assert "small: done 6, running 0" in shown.stdout
-    (snapshot,) = json.loads(tune(folder, "status", "--json").stdout)
+    (snapshot,) = json.loads(tune(folder, "status", "--json").stdout)["studies"]
     assert snapshot["best"]["number"] == result["best"]["number"]
 
 

@@ -12,12 +12,12 @@ import pytest
 from optuna.trial import TrialState
 
 from greentune.tuning import delivery, records, table
+from greentune.tuning.crew import exit_reason
 from greentune.tuning.presets import with_preset
 from greentune.tuning.progress import Progress
 from greentune.tuning.snapshot import Snapshot, best_trial, take_snapshot
 from greentune.tuning.spec import StudySpec, parse_spec
 from greentune.tuning.summary import status_lines
-from greentune.tuning.supervisor import exit_reason
 from greentune.tuning.wording import duration
 
 
@@ -148,7 +148,9 @@ def test_durations_read_well() -> None:
 
 
 def test_exit_codes_are_words() -> None:
-    assert exit_reason(-9) == "signal SIGKILL (killed, often for want of memory)"
+    assert exit_reason(-9) == "signal SIGKILL (killed by somebody)"
+    assert exit_reason(-9, out_of_memory=True) == "signal SIGKILL (killed by the system for want of memory)"
+    assert exit_reason(5) == "out of memory"
     assert exit_reason(-15) == "signal SIGTERM"
     assert exit_reason(1) == "exit code 1"
 

@@ -1,0 +1,89 @@
+"""Going on with a study in a larger space: new choices and wider ranges are added, nothing is taken away.
+
+Optuna stores the place of a choice in its list, and refuses another list under the same name. So new choices go behind
+the old ones, and the lists that stand in the trial table are replaced by the longer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
+from optuna.storages._rdb.models import TrialModel, TrialParamModel
+from sqlalchemy.orm import Session
+
+from ..storage.resilient import ResilientStorage
+from .space import Choices, Range, label, parse_space
+
+if TYPE_CHECKING:
+    from .spec import StudySpec
+
+
+def extended_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The space that holds all of the old one and all of the new one.
+
+    Returns:
+        the space in the notation of the study file, and a sentence for each parameter that is not merely larger.
+    """
+    refused = [f"`space.{name}` is no longer there" for name in old if name not in new]
+    refused += [f"`space.{name}` is new" for name in new if name not in old]
+    merged: dict[str, Any] = {}
+    before, after = (parse_space({n: _unconditional(e) for n, e in space.items()})[0] for space in (old, new))
+    known = {parameter.name: parameter for parameter in before.parameters}
+    for parameter in after.parameters:
+        earlier = known.get(parameter.name)
+        if earlier is None:
+            continue
+        entry, reason = _extended(earlier, parameter, old[parameter.name], new[parameter.name])
+        merged[parameter.name] = entry
+        refused += [f"`space.{parameter.name}` {reason}"] if reason else []
+    return {name: merged[name] for name in old if name in merged}, refused
+
+
+def extend(storage: ResilientStorage, study_id: int, old: StudySpec, new: StudySpec) -> None:
+    """Make the choices in the trial table those of the new space."""
+    longer = {
+        parameter.name: parameter.labels
+        for parameter in new.parsed_space().parameters
+        if isinstance(parameter, Choices) and old.space[parameter.name] != new.space[parameter.name]
+    }
+
+    def work(session: Session, _again: bool) -> None:
+        for name, labels in longer.items():
+            model = TrialParamModel
+            query = sa.select(model).join(TrialModel).where(TrialModel.study_id == study_id, model.param_name == name)
+            for parameter in session.scalars(query):
+                stored = json_to_distribution(str(parameter.distribution_json))
+                assert isinstance(stored, CategoricalDistribution)
+                assert labels[: len(stored.choices)] == stored.choices
+                parameter.distribution_json = distribution_to_json(CategoricalDistribution(labels))
+
+    storage.transaction(work)
+
+
+def _extended(old: Choices | Range, new: Choices | Range, old_entry: Any, new_entry: Any) -> tuple[Any, str | None]:
+    if _condition(old_entry) != _condition(new_entry):
+        return old_entry, "has another condition"
+    if isinstance(old, Choices) and isinstance(new, Choices):
+        missing = [value for value in old.labels if value not in new.labels]
+        if missing:
+            return old_entry, f"lacks the choice {missing[0]!r}"
+        values = [*old.values, *(value for value in new.values if label(value) not in old.labels)]
+        return ({**old_entry, "choices": values} if isinstance(old_entry, Mapping) else values), None
+    if isinstance(old, Range) and isinstance(new, Range):
+        if (old.step, old.log, old.integer) != (new.step, new.log, new.integer):
+            return old_entry, "has another step or scale"
+        if new.low > old.low or new.high < old.high:
+            return old_entry, f"is narrower than {old.low} to {old.high}"
+        return new_entry, None
+    return old_entry, "was a range or a list and is now the other"
+
+
+def _condition(entry: Any) -> Any:
+    return entry.get("when") if isinstance(entry, Mapping) else None
+
+
+def _unconditional(entry: Any) -> Any:
+    return {key: value for key, value in entry.items() if key != "when"} if isinstance(entry, Mapping) else entry

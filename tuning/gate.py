@@ -1,0 +1,80 @@
+"""Whether another trial of a study may begin: orders, messages and budgets, which count over all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import TrialState
+
+from ..storage import fleet, tickets
+from ..storage.resilient import ResilientStorage
+from ..storage.tickets import Row
+from . import records
+
+if TYPE_CHECKING:
+    from .spec import StudySpec
+
+BAD_ENDINGS = ("error", "lost", "oom")
+
+
+class Gate(Enum):
+    """What a worker does next."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+def look(
+    storage: ResilientStorage,
+    study_id: int,
+    spec: StudySpec,
+    attributes: Mapping[str, Any],
+    *,
+    now: float | None = None,
+) -> Gate:
+    """Whether a worker may claim a ticket.
+
+    Args:
+        attributes: of the study, as they stand now.
+        now: on the database's clock, where it is known already.
+    """
+    control = attributes.get(records.CONTROL, records.RUN)
+    if attributes.get(records.STOPPED) or control == records.STOP:
+        return Gate.CLOSED
+    until = attributes.get(records.UNTIL)
+    if until is not None and (fleet.now(storage) if now is None else now) >= until:
+        return Gate.CLOSED
+    budget = spec.search.worker_seconds
+    if budget is not None and tickets.worker_seconds(storage, study_id) >= budget:
+        return Gate.CLOSED
+    return Gate.OPEN if control == records.RUN else Gate.PAUSED
+
+
+def crash_loop(rows: Sequence[Row], *, times: int, begun: float | None) -> str | None:
+    """Why the study should stop, when every worker has failed `times` times in a row; None while one succeeds.
+
+    Args:
+        rows: all trials.
+        begun: when this run of the study began, seconds since 1970; what ended before does not count.
+    """
+    endings: dict[tuple[Any, Any], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row.ended_at or 0.0, row.number)):
+        owner = row.attributes.get("owner")
+        if owner is None or row.reason in ("interrupted", "paused", "recycled"):
+            continue
+        if row.ended_at is not None and (begun is None or row.ended_at >= begun):
+            endings.setdefault((owner.get("host"), owner.get("worker")), []).append(row)
+    if not endings:
+        return None
+    for ended in endings.values():
+        last = ended[-times:]
+        if len(last) < times or not all(r.state is TrialState.FAIL and r.reason in BAD_ENDINGS for r in last):
+            return None
+    newest = max((ended[-1] for ended in endings.values()), key=lambda r: r.number)
+    return (
+        f"Every worker has failed {times} times in a row, last with trial {newest.number} ({newest.reason}): the study "
+        "stops instead of burning its tickets. The logs of the workers say more; mend it, then start the same command."
+    )

@@ -1,0 +1,81 @@
+"""`tune worker`: this machine joins a study that somebody else has begun, or serves all that are open."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+
+from ..storage import fleet, spool
+from ..storage.resilient import ResilientStorage
+from . import records
+from .crew import Crew, Place
+from .launch import check_connections, local_places
+from .machine import Machines
+from .opening import writable
+from .progress import Progress
+from .service import Service
+from .snapshot import take_snapshot
+from .spec import SpecError
+from .study_data import load_study_data
+from .supervisor import Outcome, Supervisor
+
+
+def join_study(
+    storage: ResilientStorage, url: str, name: str, machines: Machines, *, out: Path, quiet: bool
+) -> Outcome:
+    """Work on a study with this machine until it is done; the one who began it makes the winner.
+
+    Raises:
+        Mistake: there is no such study, the data here are others, a GPU does not exist, too many workers.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = records.load_study(storage, name)
+    spec = records.read_spec(study)
+    load_study_data(study, spec)
+    places = _places(storage, spec.backend, machines)
+    spool.replay(storage, url)
+    crew = Crew(places, url, _logs(out))
+    with Progress(epochs=spec.training.epochs, until=None, workers=len(places), quiet=quiet) as progress:
+        progress.say(f"study {name}: {len(places)} workers of this machine join; logs in {crew.logs}")
+        outcome = Supervisor(study, storage, spec, crew=crew, progress=progress).run()
+        progress.say(f"study {name}: {outcome.value}; {take_snapshot(study).waiting} tickets wait")
+    return outcome
+
+
+def serve_studies(
+    storage: ResilientStorage,
+    url: str,
+    machines: Machines,
+    *,
+    out: Path,
+    idle_exit: float | None,
+    say: Callable[[str], None],
+) -> bool:
+    """Serve every open study of the database until told to end.
+
+    Returns:
+        True when it ended by itself, for want of work.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    fleet.ensure_table(storage)
+    spool.replay(storage, url)
+    # A study on another backend may come: GPUs are given out where either backend sees them.
+    crew = Crew(_places(storage, "tensorflow", machines), url, _logs(out))
+    say(f"{len(crew.slots)} standing workers; logs in {crew.logs}")
+    return Service(storage, crew=crew, idle_exit=idle_exit, say=say).run()
+
+
+def _places(storage: ResilientStorage, backend: str, machines: Machines) -> list[Place]:
+    mistakes = machines.mistakes()
+    if mistakes:
+        raise SpecError(mistakes)
+    places = local_places(backend, machines)
+    check_connections(storage, len(places))
+    return places
+
+
+def _logs(out: Path) -> Path:
+    return writable(out) / "logs" / socket.gethostname()

@@ -1,0 +1,181 @@
+"""From what a user asks for to a study in the database with its tickets: checked, created or gone on with, extended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from ..objectives.runtime import resolve_backend
+from ..storage import fleet, spool
+from ..storage.address import StorageError, find_storage, storage_url
+from ..storage.dataset import Dataset
+from ..storage.datasets import load_dataset
+from ..storage.dataspec import DataError
+from ..storage.locks import named_lock
+from ..storage.rdb import open_storage
+from ..storage.resilient import ResilientStorage
+from . import queue, records
+from .extension import extend, extended_space
+from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences, parse_spec
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that is ready for workers.
+
+    Attributes:
+        created: whether it is new.
+        told: results of an earlier run that the database got only now.
+        changed: what this opening changed in its queue.
+    """
+
+    study: optuna.Study
+    storage: ResilientStorage
+    url: str
+    spec: StudySpec
+    folder: Path
+    created: bool
+    told: int
+    changed: queue.Reconciled
+
+
+def open_study(
+    raw: Mapping[str, Any],
+    *,
+    storage: str | os.PathLike[str] | None,
+    out: Path,
+    artifacts: Path | None = None,
+    mistakes: list[str] | None = None,
+    start_clock: bool = True,
+) -> Opened:
+    """Check everything, then create the study or go on with it, and put its tickets into the queue.
+
+    Args:
+        storage: database URL or SQLite file; None: what the environment names, or ``greentune.db`` in `out`.
+        artifacts: folder for checkpoints and models; None: ``artifacts`` in the folder of the study.
+        mistakes: what is wrong with options that are none of the specification's; told together with the rest.
+        start_clock: whether the time limit counts from now, or from the first claim.
+
+    Raises:
+        Mistake: everything that the user can put right, all at once.
+    """
+    spec, dataset = _checked(raw, mistakes or [])
+    out_folder = writable(out)
+    url = storage_url(find_storage(storage) or out_folder / records.DATABASE)
+    database = open_storage(url)
+    fleet.ensure_table(database)
+    folder = out_folder / spec.study
+    with named_lock(database.engine, spec.study):
+        created = not records.exists(database, spec.study)
+        if created:
+            study, spec = _create(database, spec, dataset, folder, artifacts or folder / "artifacts")
+        else:
+            study, spec = _go_on(database, spec, dataset)
+    writable(folder)
+    told = spool.replay(database, url)
+    timeout = spec.search.timeout if start_clock else None
+    records.begin_run(study, now=fleet.now(database), timeout=timeout)
+    changed = queue.reconcile(study, database, queue.plan(spec), spec.run)
+    return Opened(study, database, url, spec, folder, created, told, changed)
+
+
+def writable(folder: Path) -> Path:
+    """Make the folder if it is missing; StorageError if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise StorageError(f"`out` must be a folder; {folder} is a file. Use another --out.") from None
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made: {error.strerror}. Use another --out.") from None
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"The folder {folder} must be writable; it is not. Use another --out.")
+    return folder.resolve()
+
+
+def _checked(raw: Mapping[str, Any], mistakes: list[str]) -> tuple[StudySpec, Dataset]:
+    """Read specification and data, and report what is wrong with either in one go."""
+    spec: StudySpec | None = None
+    dataset: Dataset | None = None
+    try:
+        spec = parse_spec(raw)
+    except SpecError as error:
+        mistakes += error.mistakes
+    try:
+        data = spec.data if spec is not None else _data_alone(raw)
+        if data is not None:
+            dataset = load_dataset(data)
+    except DataError as error:
+        mistakes += error.mistakes
+    if mistakes or spec is None or dataset is None:
+        raise SpecError(mistakes)
+    return spec, dataset
+
+
+def _data_alone(raw: Mapping[str, Any]) -> Any:
+    """The data section, when the rest has mistakes; None when the section itself was refused already."""
+    from pydantic import ValidationError
+
+    from ..storage.dataspec import DataSpec
+
+    try:
+        return DataSpec.model_validate(raw.get("data", {}))
+    except ValidationError:
+        return None
+
+
+def _create(
+    database: ResilientStorage, spec: StudySpec, dataset: Dataset, folder: Path, artifacts: Path
+) -> tuple[optuna.Study, StudySpec]:
+    trials = spec.search.trials
+    if trials is None and spec.search.sampler != "grid":
+        trials = DEFAULT_TRIALS
+    search = spec.search.model_copy(update={"trials": trials})
+    spec = spec.model_copy(update={"backend": resolve_backend(spec.backend), "search": search})
+    study = records.create_study(
+        database,
+        spec,
+        fingerprint=dataset.fingerprint,
+        unit=dataset.unit,
+        folder=str(folder),
+        artifacts=str(artifacts.resolve()),
+    )
+    return study, spec
+
+
+def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tuple[optuna.Study, StudySpec]:
+    study = records.load_study(database, spec.study)
+    stored = records.read_spec(study)
+    found = differences(stored, spec)
+    if found:
+        raise SpecError(
+            f"The study '{spec.study}' exists with another specification: {'; '.join(found)}. "
+            "Use the same options to go on with it, or another --study NAME."
+        )
+    if dataset.fingerprint != records.read_fingerprint(study):
+        raise SpecError(
+            f"The study '{spec.study}' exists with other data: the bytes of {spec.data.path} have changed since. "
+            "Restore the file to go on with it, or use another --study NAME."
+        )
+    search = stored.search.model_copy(
+        update={
+            "trials": spec.search.trials or stored.search.trials,
+            "timeout": spec.search.timeout,
+            "worker_seconds": spec.search.worker_seconds,
+        }
+    )
+    resumed = stored.model_copy(
+        update={
+            "search": search,
+            "run": spec.run,
+            "space": extended_space(stored.space, spec.space)[0],
+            "data": stored.data.model_copy(update={"path": spec.data.path}),
+        }
+    )
+    extend(database, study._study_id, stored, resumed)
+    records.write_spec(study, resumed)
+    return study, resumed

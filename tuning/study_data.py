@@ -1,0 +1,34 @@
+"""The data of a study on this host: the same as those with which it was created, or none of its trials runs here."""
+
+from __future__ import annotations
+
+import optuna
+
+from ..storage.dataset import Dataset
+from ..storage.datasets import load_dataset
+from ..storage.dataspec import DataError
+from ..storage.mistakes import Mistake
+from . import records
+from .spec import StudySpec
+
+
+class OtherData(Mistake):
+    """This host has other data than the study was created with, or none."""
+
+
+def load_study_data(study: optuna.Study, spec: StudySpec) -> Dataset:
+    """Load the data of a study.
+
+    Raises:
+        OtherData: they are not here, or others are.
+    """
+    try:
+        dataset = load_dataset(spec.data)
+    except DataError as error:
+        raise OtherData([f"On this host: {sentence}" for sentence in error.mistakes]) from error
+    if dataset.fingerprint != records.read_fingerprint(study):
+        raise OtherData(
+            f"The data at {spec.data.path} differ from those of the study '{study.study_name}': they have changed "
+            "since, or this host has others. Restore the file, or start a new study."
+        )
+    return dataset
