@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from .mistakes import Mistake
@@ -56,6 +56,8 @@ def storage_url(storage: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(storage)
     if "://" not in text:
+        if text.startswith(("postgres", "sqlite:", "mysql")) and ":" in text:  # not shown: it may hold a password
+            raise StorageError("A database URL must begin with postgresql:// or sqlite:///; the slashes are missing.")
         return f"sqlite:///{Path(text).expanduser().resolve()}"
     for plain in ("postgresql://", "postgres://"):
         if text.startswith(plain):
@@ -63,11 +65,29 @@ def storage_url(storage: str | os.PathLike[str]) -> str:
     return text
 
 
+def parse_url(url: str) -> URL:
+    """Take a database URL apart.
+
+    Raises:
+        StorageError: it is none; the text is not shown, because it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise StorageError(
+            "`storage` must be a database URL or the path of an SQLite file; got something that is neither. "
+            "Use sqlite:///path/to/file.db or postgresql://user@host/database."
+        ) from None
+    if "@" in (parsed.host or ""):
+        raise StorageError("A database URL has one @, before the host. Write an @ in the password as %40, a / as %2F.")
+    return parsed
+
+
 def redact(url: str) -> str:
     """Return the URL with its password replaced by ``***``, in the authority and in ``?password=``."""
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed = parse_url(url)
+    except StorageError:
         return "(not a database URL)"
     hidden = {name: "***" if "pass" in name.lower() else value for name, value in parsed.query.items()}
     return parsed.set(query=hidden).render_as_string(hide_password=True)
@@ -84,8 +104,8 @@ def without_passwords(text: str, url: str) -> str:
 def passwords_of(url: str) -> list[str]:
     """Every password in a database URL."""
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed = parse_url(url)
+    except StorageError:
         return []
     found = [] if parsed.password is None else [str(parsed.password)]
     for name, value in parsed.query.items():

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel, TrialModel
 from optuna.trial import TrialState
-from sqlalchemy.orm import Session
 
 from .locks import named_lock
+from .optuna_tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from .resilient import ResilientStorage
 
 WORKERS = sa.Table(
@@ -69,8 +68,15 @@ class Worker:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a worker learns when it beats: whether its trial is still its own, and the attributes of its study."""
+    """What a worker learns when it beats.
 
+    Attributes:
+        forgotten: it was silent for so long that it left the table, and must join again.
+        fenced: its trial is no longer its own.
+        attributes: of its study.
+    """
+
+    forgotten: bool
     fenced: bool
     attributes: Mapping[str, str]
 
@@ -101,18 +107,22 @@ def database_time(engine: sa.Engine) -> sa.ColumnElement[float]:
 
 def now(storage: ResilientStorage) -> float:
     """The time on the database's clock, in seconds since 1970."""
-    time = sa.select(database_time(storage.engine))
-    return storage.transaction(lambda session, _again: session.execute(time).scalar_one())
+    return storage.transaction(lambda connection, _again: time_of(connection))
+
+
+def time_of(connection: sa.Connection) -> float:
+    """The same, within a transaction."""
+    return float(connection.execute(sa.select(database_time(connection.engine))).scalar_one())
 
 
 def join(storage: ResilientStorage, worker: Worker) -> None:
     """Enter a worker in the table, or what it works on now."""
     row = {name: value for name, value in asdict(worker).items() if name not in ("joined", "age", "silence")}
 
-    def work(session: Session, _again: bool) -> None:
+    def work(connection: sa.Connection, _again: bool) -> None:
         time = database_time(storage.engine)
-        if not _rows(session.execute(WORKERS.update().where(WORKERS.c.id == worker.id).values(**row, beat=time))):
-            session.execute(WORKERS.insert().values(**row, joined=time, beat=time))
+        if not _rows(connection.execute(WORKERS.update().where(WORKERS.c.id == worker.id).values(**row, beat=time))):
+            connection.execute(WORKERS.insert().values(**row, joined=time, beat=time))
 
     storage.transaction(work)
 
@@ -120,15 +130,20 @@ def join(storage: ResilientStorage, worker: Worker) -> None:
 def beat(storage: ResilientStorage, worker_id: str, *, study: str | None, trial_id: int | None) -> Beat:
     """Say that the worker lives and what it works on; learn what it must know."""
 
-    def work(session: Session, _again: bool) -> Beat:
+    def work(connection: sa.Connection, _again: bool) -> Beat:
         values = {"study": study, "trial_id": trial_id, "beat": database_time(storage.engine)}
-        session.execute(WORKERS.update().where(WORKERS.c.id == worker_id).values(**values))
-        state = None if trial_id is None else session.scalar(sa.select(TrialModel.state).where(_is(trial_id)))
+        known = _rows(connection.execute(WORKERS.update().where(WORKERS.c.id == worker_id).values(**values)))
+        state = (
+            None
+            if trial_id is None
+            else connection.scalar(sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id))
+        )
         return Beat(
+            forgotten=not known,
             fenced=trial_id is not None and state is not TrialState.RUNNING,
             attributes={}
             if study is None
-            else {row.key: row.value_json for row in session.execute(_attributes_of(study))},
+            else {row.key: row.value_json for row in connection.execute(_attributes_of(study))},
         )
 
     return storage.transaction(work)
@@ -136,32 +151,32 @@ def beat(storage: ResilientStorage, worker_id: str, *, study: str | None, trial_
 
 def leave(storage: ResilientStorage, worker_id: str) -> None:
     """Take a worker out of the table."""
-    storage.transaction(lambda session, _again: session.execute(WORKERS.delete().where(WORKERS.c.id == worker_id)))
+    storage.transaction(
+        lambda connection, _again: connection.execute(WORKERS.delete().where(WORKERS.c.id == worker_id))
+    )
 
 
 def workers(storage: ResilientStorage) -> list[Worker]:
     """Everybody in the table, those who have died silently included; see `Worker.silence`."""
-    return storage.transaction(lambda session, _again: read_workers(session))
+    return storage.transaction(lambda connection, _again: read_workers(connection))
 
 
-def read_workers(session: Session) -> list[Worker]:
+def read_workers(connection: sa.Connection) -> list[Worker]:
     """The same, within a transaction."""
-    engine = session.get_bind()
-    assert isinstance(engine, sa.Engine)
-    time, up = session.execute(sa.select(database_time(engine), _server_start(engine))).one()
+    engine = connection.engine
+    time, up = connection.execute(sa.select(database_time(engine), _server_start(engine))).one()
     found = []
-    for row in session.execute(sa.select(WORKERS).order_by(WORKERS.c.host, WORKERS.c.worker, WORKERS.c.joined)):
+    for row in connection.execute(sa.select(WORKERS).order_by(WORKERS.c.host, WORKERS.c.worker, WORKERS.c.joined)):
         facts = dict(row._mapping)
         heard = facts.pop("beat")
         found.append(Worker(**facts, age=max(0.0, time - heard), silence=max(0.0, time - max(heard, up))))
     return found
 
 
-def forget(session: Session, seconds: float) -> None:
+def forget(connection: sa.Connection, seconds: float) -> None:
     """Remove workers that have been silent for so long that nobody asks for them any more."""
-    engine = session.get_bind()
-    assert isinstance(engine, sa.Engine)
-    session.execute(WORKERS.delete().where(WORKERS.c.beat < database_time(engine) - seconds))
+    engine = connection.engine
+    connection.execute(WORKERS.delete().where(WORKERS.c.beat < database_time(engine) - seconds))
 
 
 def _server_start(engine: sa.Engine) -> sa.ColumnElement[float]:
@@ -171,13 +186,10 @@ def _server_start(engine: sa.Engine) -> sa.ColumnElement[float]:
     return sa.literal_column("extract(epoch from pg_postmaster_start_time())::float8", sa.Float)
 
 
-def _attributes_of(study: str) -> sa.Select[tuple[str, str]]:
-    model = StudyUserAttributeModel
-    return sa.select(model.key, model.value_json).join(StudyModel).where(StudyModel.study_name == study)
-
-
-def _is(trial_id: int) -> Any:
-    return TrialModel.trial_id == trial_id
+def _attributes_of(study: str) -> sa.Select[Any]:
+    columns = STUDY_ATTRIBUTES.c
+    query = sa.select(columns.key, columns.value_json).join(STUDIES, STUDIES.c.study_id == columns.study_id)
+    return query.where(STUDIES.c.study_name == study)
 
 
 def _rows(result: Any) -> int:

@@ -12,11 +12,10 @@ from typing import Any
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from . import fleet
-from .address import StorageError, redact, storage_url
+from .address import StorageError, parse_url, redact, storage_url
 from .locks import file_lock, named_lock
 from .outages import Patience, StorageUnavailable, outage_seconds
 from .resilient import ResilientStorage
@@ -74,14 +73,8 @@ def open_storage(
         StorageUnavailable: `patient`, and it did not answer all that time.
     """
     url = storage_url(storage)
+    parsed = parse_url(url)
     patience = Patience(url, outage_seconds() if outage is None else outage)
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise StorageError(
-            "`storage` must be a database URL or the path of an SQLite file; got something that is neither. "
-            "Use sqlite:///path/to/file.db or postgresql://user@host/database."
-        ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         rdb = _open_sqlite(url, Path(parsed.database or ""), create=create)

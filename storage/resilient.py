@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Callable, Container, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb.models import StudyModel, TrialModel
@@ -18,6 +19,7 @@ from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
+from .optuna_tables import PARAMETERS, TRIALS
 from .outages import Patience
 
 Result = TypeVar("Result")
@@ -41,6 +43,8 @@ class ResilientStorage(BaseStorage):
         self._cached = optuna.storages.get_storage(backend)
         self.patience = patience
         self._url = url
+        self._claimed: FrozenTrial | None = None
+        self._claimed_of = -1
         # Connections are closed when nobody holds the storage any more.
         weakref.finalize(self, backend.engine.dispose)
 
@@ -52,16 +56,16 @@ class ResilientStorage(BaseStorage):
         """The connections."""
         return self._rdb.engine
 
-    def transaction(self, work: Callable[[Session, bool], Result]) -> Result:
-        """Run ``work(session, again)`` in one transaction, again and again while the database is away.
+    def transaction(self, work: Callable[[sa.Connection, bool], Result]) -> Result:
+        """Run ``work(connection, again)`` in one transaction, again and again while the database is away.
 
         Args:
             work: reads and writes; it must look whether an earlier try has landed when `again` is True.
         """
 
         def attempt(again: bool) -> Result:
-            with Session(self._rdb.engine) as session, session.begin():
-                return work(session, again)
+            with self._rdb.engine.begin() as connection:
+                return work(connection, again)
 
         return self.patience.keep_trying(attempt)
 
@@ -123,13 +127,16 @@ class ResilientStorage(BaseStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         # Not through Optuna's own method, which repeats a creation whose answer was lost without looking.
-        newest = self.transaction(lambda session, _again: _newest(session, study_id))
+        newest = self.transaction(lambda connection, _again: _newest(connection, study_id))
 
-        def work(session: Session, again: bool) -> int:
-            StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-            if again and (landed := self._twin(session, study_id, newest, template_trial)) is not None:
-                return landed
-            return int(self._rdb._get_prepared_new_trial(study_id, template_trial, session).trial_id)
+        def work(connection: sa.Connection, again: bool) -> int:
+            with Session(connection) as session:
+                StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+                if again and (landed := self._twin(session, study_id, newest, template_trial)) is not None:
+                    return landed
+                trial_id = int(self._rdb._get_prepared_new_trial(study_id, template_trial, session).trial_id)
+                session.flush()
+                return trial_id
 
         return self.transaction(work)
 
@@ -145,10 +152,47 @@ class ResilientStorage(BaseStorage):
                 return trial._trial_id
         return None
 
+    def expect(
+        self,
+        trial_id: int,
+        number: int,
+        *,
+        begun: datetime,
+        user: dict[str, Any],
+        system: dict[str, Any],
+    ) -> None:
+        """A trial was claimed: Optuna's next look at it is answered from here, and its parameters cost one write each.
+
+        Args:
+            begun: UTC, without a zone.
+        """
+        local = begun.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+        self._claimed = FrozenTrial(
+            number=number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=local,
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs=user,
+            system_attrs=system,
+            intermediate_values={},
+            trial_id=trial_id,
+        )
+        self._claimed_of = trial_id
+
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         # Not through Optuna's cache, which knows only trials that it has listed or created.
+        # That of a claimed trial is not compared with the study's first one, either: the study may have got a choice
+        # more between claim and draw, and what fits together the specification has decided.
+        if self._claimed_of == trial_id:
+            text = distribution_to_json(distribution)
+            row = {"trial": trial_id, "name": param_name, "value": param_value_internal, "distribution": text}
+            if self.transaction(lambda connection, again: _write_parameter(connection, row, again)):
+                return
         self._try(self._rdb.set_trial_param, trial_id, param_name, param_value_internal, distribution)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
@@ -176,6 +220,9 @@ class ResilientStorage(BaseStorage):
         self._try(self._rdb.set_trial_system_attr, trial_id, key, value)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        claimed, self._claimed = self._claimed, None
+        if claimed is not None and claimed._trial_id == trial_id:
+            return claimed
         return self._try(self._cached.get_trial, trial_id)
 
     def get_all_trials(
@@ -190,9 +237,34 @@ class ResilientStorage(BaseStorage):
         self._rdb.remove_session()
 
 
-def _newest(session: Session, study_id: int) -> int:
-    query = sa.select(sa.func.max(TrialModel.trial_id)).where(TrialModel.study_id == study_id)
-    return int(session.execute(query).scalar_one() or 0)
+def _newest(connection: sa.Connection, study_id: int) -> int:
+    query = sa.select(sa.func.max(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
+    return int(connection.scalar(query) or 0)
+
+
+def _write_parameter(connection: sa.Connection, row: dict[str, Any], again: bool) -> bool:
+    """Write a parameter of a trial that still runs; False when it does not, or has the parameter already."""
+    columns = PARAMETERS.c
+    if again and connection.scalar(
+        sa.select(columns.param_id).where(columns.trial_id == row["trial"], columns.param_name == row["name"])
+    ):
+        return True
+    return connection.execute(_PARAMETER_OF_RUNNING, row).rowcount == 1
+
+
+_PARAMETER_OF_RUNNING = (
+    sa.insert(PARAMETERS)
+    .from_select(
+        ["trial_id", "param_name", "param_value", "distribution_json"],
+        sa.select(
+            TRIALS.c.trial_id,
+            sa.bindparam("name", type_=sa.String),
+            sa.bindparam("value", type_=sa.Float(53)),
+            sa.bindparam("distribution", type_=sa.Text),
+        ).where(TRIALS.c.trial_id == sa.bindparam("trial"), TRIALS.c.state == TrialState.RUNNING),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 
 
 def _reopen(url: str, seconds: float) -> ResilientStorage:

@@ -15,20 +15,28 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import json_to_distribution
-from optuna.storages._rdb.models import (
-    StudyModel,
-    TrialModel,
-    TrialParamModel,
-    TrialSystemAttributeModel,
-    TrialUserAttributeModel,
-    TrialValueModel,
-)
 from optuna.trial import TrialState
-from sqlalchemy.orm import Session
 
+from .optuna_tables import (
+    PARAMETERS,
+    STUDIES,
+    STUDY_ATTRIBUTES,
+    SYSTEM_ATTRIBUTES,
+    TRIALS,
+    USER_ATTRIBUTES,
+    VALUES,
+    stored_value,
+)
 from .resilient import ResilientStorage
 
+Attributes = Mapping[str, str]
+"""User attributes of a study, still as JSON."""
+
 _WANTED = ("ticket", "attempt", "owner", "reason", "accumulate")
+
+
+def _always(_connection: sa.Connection, _attributes: Attributes) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,8 @@ class Claim:
     trial_id: int
     number: int
     ticket: str
-    attempt: int
-    accumulate: int
+    attempt: int = 1
+    accumulate: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,35 +97,42 @@ class Changes:
     add: Sequence[NewTicket] = field(default_factory=tuple)
 
 
-def claim(storage: ResilientStorage, study_id: int, owner: Mapping[str, Any]) -> Claim | None:
+def claim(
+    storage: ResilientStorage,
+    study_id: int,
+    owner: Mapping[str, Any],
+    *,
+    allowed: Callable[[sa.Connection, Attributes], bool] = _always,
+) -> Claim | None:
     """Take the first WAITING trial and write its owner, in one transaction.
 
     Args:
         owner: who takes it; unlike that of any other claim, so that a claim whose answer was lost is found again.
+        allowed: told the study's attributes as they stand in this transaction; False: nothing is claimed.
 
     Returns:
-        the trial, now RUNNING; None when nothing is waiting.
+        the trial, now RUNNING; None when nothing is waiting, or nothing may be claimed.
     """
     written = json.dumps(owner, sort_keys=True)
 
-    def work(session: Session, again: bool) -> Claim | None:
-        if again and (landed := _owned(session, study_id, written)) is not None:
-            return _claimed(session, landed)
-        waiting = sa.select(TrialModel.trial_id).where(TrialModel.study_id == study_id, still_waiting())
-        first = waiting.order_by(TrialModel.trial_id).limit(1).with_for_update(skip_locked=True)
-        while (trial_id := session.scalar(first)) is not None:
-            begun = {"state": TrialState.RUNNING, "_datetime_start_utc": _utc()}
-            if _count(session, sa.update(TrialModel).where(TrialModel.trial_id == trial_id, still_waiting()), begun):
-                session.add(TrialUserAttributeModel(trial_id=trial_id, key="owner", value_json=written))
-                return _claimed(session, trial_id)
+    def work(connection: sa.Connection, again: bool) -> Claim | None:
+        if again and (landed := _owned(connection, study_id, written)) is not None:
+            return _claimed(storage, connection, landed)
+        if not allowed(connection, read_attributes(connection, study_id)):
+            return None
+        while (trial_id := connection.scalar(_FIRST_WAITING, {"study": study_id})) is not None:
+            if _count(connection, _CLAIM, {"trial": trial_id, "now": _utc()}):
+                owned = {"trial_id": trial_id, "key": "owner", "value_json": written}
+                connection.execute(sa.insert(USER_ATTRIBUTES), owned)
+                return _claimed(storage, connection, trial_id)
         return None
 
     return storage.transaction(work)
 
 
-def still_waiting() -> sa.ColumnElement[bool]:
-    """The condition that lets one of several claims of a ticket through."""
-    return sa.and_(TrialModel.state == TrialState.WAITING)
+def read_attributes(connection: sa.Connection, study_id: int) -> Attributes:
+    """The user attributes of a study, still as JSON."""
+    return {row.key: row.value_json for row in connection.execute(_STUDY_ATTRIBUTES, {"study": study_id})}
 
 
 def finish(
@@ -137,21 +152,20 @@ def finish(
         False when it had ended already, because its worker was declared dead: then nothing changes.
     """
 
-    def work(session: Session, again: bool) -> bool:
-        ended = sa.update(TrialModel).where(TrialModel.trial_id == trial_id, TrialModel.state == TrialState.RUNNING)
-        if not _count(session, ended, {"state": state, "_datetime_complete_utc": _utc()}):
-            return again and _landed(session, trial_id, state, value, facts)
-        _write_facts(session, trial_id, facts)
+    def work(connection: sa.Connection, again: bool) -> bool:
+        if not _end(connection, trial_id, TrialState.RUNNING, state, facts):
+            return again and _landed(connection, trial_id, state, value, facts)
         if value is not None:
-            stored, kind = TrialValueModel.value_to_stored_repr(value)
-            session.add(TrialValueModel(trial_id=trial_id, objective=0, value=stored, value_type=kind))
+            number, kind = stored_value(value)
+            row = {"trial_id": trial_id, "objective": 0, "value": number, "value_type": kind}
+            connection.execute(sa.insert(VALUES), row)
         return True
 
     return storage.transaction(work)
 
 
 def revise(
-    storage: ResilientStorage, study_id: int, decide: Callable[[Session, list[Row]], Changes]
+    storage: ResilientStorage, study_id: int, decide: Callable[[sa.Connection, list[Row]], Changes]
 ) -> tuple[Changes, list[Row]]:
     """Read the queue, decide what is wrong with it and put it right, in one transaction.
 
@@ -165,149 +179,171 @@ def revise(
         what was done, and the rows as they were before.
     """
 
-    def work(session: Session, _again: bool) -> tuple[Changes, list[Row]]:
-        session.execute(sa.select(StudyModel.study_id).where(StudyModel.study_id == study_id).with_for_update())
-        rows = read_rows(session, study_id)
-        wanted = decide(session, rows)
-        failed = [each for each in wanted.fail if _fail(session, *each)]
-        _insert(session, study_id, first=len(rows), tickets=wanted.add)
+    def work(connection: sa.Connection, _again: bool) -> tuple[Changes, list[Row]]:
+        connection.execute(sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
+        rows = read_rows(connection, study_id)
+        wanted = decide(connection, rows)
+        failed = []
+        for row, reason, detail in wanted.fail:
+            facts = {"reason": reason} | ({"detail": detail} if detail else {})
+            if _end(connection, row.trial_id, row.state, TrialState.FAIL, facts):
+                failed.append((row, reason, detail))
+        _insert(connection, study_id, first=len(rows), tickets=wanted.add)
         return Changes(failed, wanted.add), rows
 
     return storage.transaction(work)
 
 
-def read_rows(session: Session, study_id: int) -> list[Row]:
+def read_rows(connection: sa.Connection, study_id: int) -> list[Row]:
     """Every trial of a study in the order of their numbers."""
     attributes: dict[int, dict[str, Any]] = {}
-    model = TrialUserAttributeModel
-    query = sa.select(model.trial_id, model.key, model.value_json).join(TrialModel)
-    for trial_id, key, text in session.execute(query.where(TrialModel.study_id == study_id, model.key.in_(_WANTED))):
+    columns = USER_ATTRIBUTES.c
+    query = sa.select(columns.trial_id, columns.key, columns.value_json).join(
+        TRIALS, TRIALS.c.trial_id == columns.trial_id
+    )
+    for trial_id, key, text in connection.execute(query.where(TRIALS.c.study_id == study_id, columns.key.in_(_WANTED))):
         attributes.setdefault(trial_id, {})[key] = json.loads(text)
-    columns = (TrialModel.trial_id, TrialModel.number, TrialModel.state, TrialModel._datetime_complete_utc)
-    trials = sa.select(*columns).where(TrialModel.study_id == study_id).order_by(TrialModel.trial_id)
-    return [Row(*found, attributes.get(found[0], {})) for found in session.execute(trials)]
+    trials = sa.select(TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_complete)
+    found = connection.execute(trials.where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.trial_id))
+    return [Row(key, number, state, ended, attributes.get(key, {})) for key, number, state, ended in found]
 
 
-def parameters_of(session: Session, trial_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+def parameters_of(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """The parameters that trials have drawn or were given, as the database stores them (labels, not lists)."""
     found: dict[int, dict[str, Any]] = {trial_id: {} for trial_id in trial_ids}
-    model = TrialSystemAttributeModel
-    fixed = sa.select(model.trial_id, model.value_json).where(
-        model.key == "fixed_params", model.trial_id.in_(trial_ids)
-    )
-    for trial_id, text in session.execute(fixed):
+    columns = SYSTEM_ATTRIBUTES.c
+    fixed = sa.select(columns.trial_id, columns.value_json).where(columns.key == "fixed_params")
+    for trial_id, text in connection.execute(fixed.where(columns.trial_id.in_(trial_ids))):
         found[trial_id] |= json.loads(text)
-    drawn = sa.select(
-        TrialParamModel.trial_id,
-        TrialParamModel.param_name,
-        TrialParamModel.param_value,
-        TrialParamModel.distribution_json,
-    ).where(TrialParamModel.trial_id.in_(trial_ids))
-    for trial_id, name, value, distribution in session.execute(drawn):
-        found[trial_id][name] = json_to_distribution(distribution).to_external_repr(value)
+    for row in connection.execute(sa.select(PARAMETERS).where(PARAMETERS.c.trial_id.in_(trial_ids))):
+        value = json_to_distribution(row.distribution_json).to_external_repr(row.param_value)
+        found[row.trial_id][row.param_name] = value
     return found
 
 
 def open_tickets(storage: ResilientStorage, study_id: int) -> int:
     """How many tickets wait or are in hand; trials that others than we have begun do not count."""
-    model = TrialUserAttributeModel
-    query = sa.select(sa.func.count()).select_from(TrialModel).join(model).where(TrialModel.study_id == study_id)
-    live = query.where(TrialModel.state.in_((TrialState.WAITING, TrialState.RUNNING)), model.key == "ticket")
-    return storage.transaction(lambda session, _again: int(session.scalar(live) or 0))
+    ours = TRIALS.join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+    query = sa.select(sa.func.count()).select_from(ours).where(TRIALS.c.study_id == study_id)
+    live = (TrialState.WAITING, TrialState.RUNNING)
+    query = query.where(TRIALS.c.state.in_(live), USER_ATTRIBUTES.c.key == "ticket")
+    return storage.transaction(lambda connection, _again: int(connection.scalar(query) or 0))
 
 
 def results(storage: ResilientStorage, study_id: int) -> int:
     """How many trials of a study have ended with a result."""
-    query = sa.select(sa.func.count()).where(TrialModel.study_id == study_id)
-    ended = query.where(TrialModel.state.in_((TrialState.COMPLETE, TrialState.PRUNED)))
-    return storage.transaction(lambda session, _again: int(session.scalar(ended) or 0))
+    query = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id)
+    ended = query.where(TRIALS.c.state.in_((TrialState.COMPLETE, TrialState.PRUNED)))
+    return storage.transaction(lambda connection, _again: int(connection.scalar(ended) or 0))
 
 
-def worker_seconds(storage: ResilientStorage, study_id: int) -> float:
+def worker_seconds(connection: sa.Connection, study_id: int) -> float:
     """The seconds that all trials of a study took together, running ones until now."""
-
-    def work(session: Session, _again: bool) -> float:
-        spans = sa.select(TrialModel._datetime_start_utc, TrialModel._datetime_complete_utc)
-        begun = spans.where(TrialModel.study_id == study_id, TrialModel._datetime_start_utc.is_not(None))
-        ends: list[tuple[datetime, datetime | None]] = [(start, end) for start, end in session.execute(begun)]
-        return sum(((end or _utc()) - start).total_seconds() for start, end in ends)
-
-    return storage.transaction(work)
+    begun = sa.select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete).where(
+        TRIALS.c.study_id == study_id, TRIALS.c.datetime_start.is_not(None)
+    )
+    return float(sum(((end or _utc()) - start).total_seconds() for start, end in connection.execute(begun)))
 
 
 def best_numbers(storage: ResilientStorage, study_id: int, n: int) -> list[tuple[int, float]]:
     """Number and value of the `n` COMPLETE trials with the smallest values, the best first."""
     query = (
-        sa.select(TrialModel.number, TrialValueModel.value)
-        .join(TrialValueModel)
-        .where(TrialModel.study_id == study_id, TrialModel.state == TrialState.COMPLETE)
-        .order_by(TrialValueModel.value, TrialModel.number)
+        sa.select(TRIALS.c.number, VALUES.c.value)
+        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.COMPLETE)
+        .order_by(VALUES.c.value, TRIALS.c.number)
         .limit(n)
     )
-    return storage.transaction(lambda session, _again: [(n, v) for n, v in session.execute(query)])
+    return storage.transaction(lambda connection, _again: [(row[0], row[1]) for row in connection.execute(query)])
 
 
-def _insert(session: Session, study_id: int, *, first: int, tickets: Sequence[NewTicket]) -> None:
-    trials = [
-        TrialModel(study_id=study_id, number=first + position, state=TrialState.WAITING)
-        for position in range(len(tickets))
-    ]
-    session.add_all(trials)
-    session.flush()
-    for trial, ticket in zip(trials, tickets, strict=True):
-        fixed = json.dumps(dict(ticket.fixed))
-        session.add(TrialSystemAttributeModel(trial_id=trial.trial_id, key="fixed_params", value_json=fixed))
-        _write_facts(session, int(trial.trial_id), ticket.attributes, fresh=True)
+_STUDY_ATTRIBUTES = sa.select(STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json).where(
+    STUDY_ATTRIBUTES.c.study_id == sa.bindparam("study")
+)
+_FIRST_WAITING = (
+    sa.select(TRIALS.c.trial_id)
+    .where(TRIALS.c.study_id == sa.bindparam("study"), TRIALS.c.state == TrialState.WAITING)
+    .order_by(TRIALS.c.trial_id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    sa.update(TRIALS)
+    .where(TRIALS.c.trial_id == sa.bindparam("trial"), TRIALS.c.state == TrialState.WAITING)
+    .values(state=TrialState.RUNNING, datetime_start=sa.bindparam("now"))
+)
+"""The condition on the state lets one of several claims of a ticket through."""
+_END = (
+    sa.update(TRIALS)
+    .where(TRIALS.c.trial_id == sa.bindparam("trial"), TRIALS.c.state == sa.bindparam("before"))
+    .values(state=sa.bindparam("after"), datetime_complete=sa.bindparam("now"))
+)
+"""Likewise: one of several ends of a trial gets through."""
 
 
-def _fail(session: Session, row: Row, reason: str, detail: str) -> bool:
-    ended = sa.update(TrialModel).where(TrialModel.trial_id == row.trial_id, TrialModel.state == row.state)
-    if not _count(session, ended, {"state": TrialState.FAIL, "_datetime_complete_utc": _utc()}):
+def _end(
+    connection: sa.Connection, trial_id: int, before: TrialState, after: TrialState, facts: Mapping[str, Any]
+) -> bool:
+    if not _count(connection, _END, {"trial": trial_id, "before": before, "after": after, "now": _utc()}):
         return False
-    _write_facts(session, row.trial_id, {"reason": reason} | ({"detail": detail} if detail else {}))
+    _write_facts(connection, trial_id, facts)
     return True
 
 
-def _write_facts(session: Session, trial_id: int, facts: Mapping[str, Any], *, fresh: bool = False) -> None:
-    model = TrialUserAttributeModel
-    if not fresh:
-        session.execute(sa.delete(model).where(model.trial_id == trial_id, model.key.in_(list(facts))))
-    session.add_all(model(trial_id=trial_id, key=name, value_json=json.dumps(fact)) for name, fact in facts.items())
+def _insert(connection: sa.Connection, study_id: int, *, first: int, tickets: Sequence[NewTicket]) -> None:
+    for number, ticket in enumerate(tickets, start=first):
+        row = {"study_id": study_id, "number": number, "state": TrialState.WAITING}
+        key = connection.execute(sa.insert(TRIALS), row).inserted_primary_key
+        assert key is not None
+        fixed = {"trial_id": key[0], "key": "fixed_params", "value_json": json.dumps(dict(ticket.fixed))}
+        connection.execute(sa.insert(SYSTEM_ATTRIBUTES), fixed)
+        _write_facts(connection, key[0], ticket.attributes)
 
 
-def _claimed(session: Session, trial_id: int) -> Claim:
-    model = TrialUserAttributeModel
-    number = session.scalar(sa.select(TrialModel.number).where(TrialModel.trial_id == trial_id)) or 0
-    query = sa.select(model.key, model.value_json).where(model.trial_id == trial_id, model.key.in_(_WANTED))
-    known = {key: json.loads(text) for key, text in session.execute(query)}
-    # A trial that somebody enqueued with Optuna itself has no ticket.
-    ticket = known.get("ticket", f"trial {number}")
-    return Claim(trial_id, number, ticket, known.get("attempt", 1), known.get("accumulate", 1))
+def _write_facts(connection: sa.Connection, trial_id: int, facts: Mapping[str, Any]) -> None:
+    if facts:
+        rows = [{"trial_id": trial_id, "key": name, "value_json": json.dumps(fact)} for name, fact in facts.items()]
+        connection.execute(sa.insert(USER_ATTRIBUTES), rows)
 
 
-def _owned(session: Session, study_id: int, owner: str) -> int | None:
-    model = TrialUserAttributeModel
-    query = sa.select(model.trial_id).join(TrialModel).where(TrialModel.study_id == study_id, model.key == "owner")
-    return session.scalar(query.where(model.value_json == owner, TrialModel.state == TrialState.RUNNING))
-
-
-def _landed(session: Session, trial_id: int, state: TrialState, value: float | None, facts: Mapping[str, Any]) -> bool:
-    """Whether a trial has ended just as we wanted to end it."""
-    if session.scalar(sa.select(TrialModel.state).where(TrialModel.trial_id == trial_id)) is not state:
-        return False
-    model = TrialUserAttributeModel
-    query = sa.select(model.key, model.value_json).where(model.trial_id == trial_id)
-    written = {row.key: row.value_json for row in session.execute(query)}
-    return all(written.get(name) == json.dumps(fact) for name, fact in facts.items()) and (
-        value is None
-        or session.scalar(sa.select(TrialValueModel.value).where(TrialValueModel.trial_id == trial_id)) == value
+def _claimed(storage: ResilientStorage, connection: sa.Connection, trial_id: int) -> Claim:
+    """Everything about the claimed trial, which Optuna need not read once more."""
+    trial = connection.execute(sa.select(TRIALS).where(TRIALS.c.trial_id == trial_id)).one()
+    user, system = (
+        {row.key: json.loads(row.value_json) for row in connection.execute(_attributes(table, trial_id))}
+        for table in (USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
     )
+    storage.expect(trial_id, trial.number, begun=trial.datetime_start, user=user, system=system)
+    # A trial that somebody enqueued with Optuna itself has no ticket.
+    ticket = user.get("ticket", f"trial {trial.number}")
+    return Claim(trial_id, trial.number, ticket, user.get("attempt", 1), user.get("accumulate", 1))
 
 
-def _count(session: Session, statement: sa.Update, values: Mapping[str, Any]) -> int:
-    columns = {getattr(TrialModel, name): value for name, value in values.items()}
-    done: Any = session.execute(statement.values(columns), execution_options={"synchronize_session": False})
-    return int(done.rowcount)
+def _attributes(table: sa.Table, trial_id: int) -> sa.Select[Any]:
+    return sa.select(table.c.key, table.c.value_json).where(table.c.trial_id == trial_id)
+
+
+def _owned(connection: sa.Connection, study_id: int, owner: str) -> int | None:
+    columns = USER_ATTRIBUTES.c
+    query = sa.select(columns.trial_id).join(TRIALS, TRIALS.c.trial_id == columns.trial_id)
+    query = query.where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING, columns.key == "owner")
+    return connection.scalar(query.where(columns.value_json == owner))
+
+
+def _landed(
+    connection: sa.Connection, trial_id: int, state: TrialState, value: float | None, facts: Mapping[str, Any]
+) -> bool:
+    """Whether a trial has ended just as we wanted to end it."""
+    if connection.scalar(sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)) is not state:
+        return False
+    written = {row.key: row.value_json for row in connection.execute(_attributes(USER_ATTRIBUTES, trial_id))}
+    if any(written.get(name) != json.dumps(fact) for name, fact in facts.items()):
+        return False
+    return value is None or connection.scalar(sa.select(VALUES.c.value).where(VALUES.c.trial_id == trial_id)) == value
+
+
+def _count(connection: sa.Connection, statement: sa.Update, values: Mapping[str, Any]) -> int:
+    return int(connection.execute(statement, values).rowcount)
 
 
 def _utc() -> datetime:

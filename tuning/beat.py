@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..storage import fleet
 from ..storage.outages import StorageUnavailable
@@ -64,6 +65,8 @@ class Heart(threading.Thread):
     def _beat(self) -> None:
         trial_id = self._trial_id
         heard = fleet.beat(self._storage, self._worker.id, study=self._study, trial_id=trial_id)
+        if heard.forgotten:  # this machine was asleep, or the database was away for hours
+            fleet.join(self._storage, replace(self._worker, study=self._study, trial_id=trial_id))
         control = records.decode(heard.attributes).get(records.CONTROL, records.RUN)
         with self._lock:
             if trial_id is None or trial_id != self._trial_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,25 +19,30 @@ if TYPE_CHECKING:
     from ..storage.resilient import ResilientStorage
 
 WATCH_SECONDS = 2.0
+HEARD_SECONDS = 60.0
 
 
 def status(
-    study: o.StudyOption = None,
+    study: o.AllStudiesOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every 2 s, until Ctrl-C.")] = False,
     as_json: o.JsonOption = False,
 ) -> None:
-    """Show studies and the whole fleet: trials by state, the best so far, who works where on what."""
-    database, _ = existing(storage, out)
-    if not watch:
-        _show_status(database, study, as_json)
-        return
+    """Show studies and the whole fleet: trials by state, the best so far, who works where on what.
+
+    `--watch --json` prints one line of JSON every 2 s.
+    """
     try:
+        database, _ = existing(storage, out)
+        if not watch:
+            print(_status(database, study, as_json=as_json, indent=2))
+            return
         while True:
+            shown = _status(database, study, as_json=as_json, indent=None)
             if not as_json:
-                print("\033[H\033[2J" if _is_terminal() else time.strftime("%H:%M:%S"))
-            _show_status(database, study, as_json)
+                shown = ("\033[H\033[2J" if _is_terminal() else time.strftime("%H:%M:%S ")) + shown
+            print(shown, flush=True)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         raise typer.Exit from None
@@ -55,8 +61,11 @@ def submit(
 ) -> None:
     """Leave a study in the database for standing workers (`tune worker`), and return.
 
-    A time limit counts from the first trial. `tune export` makes bundle and report when the study has a result.
+    A time limit counts from the first trial. A backend `auto` is settled here, by what this machine sees. `tune export`
+    makes bundle and report when the study has a result.
     """
+    import optuna
+
     from .opening import open_study
     from .presets import with_preset
     from .snapshot import take_snapshot
@@ -68,6 +77,7 @@ def submit(
         "search.worker_seconds": worker_seconds,
     }
     raw = with_preset({}, specification(config, given))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     opened = open_study(raw, storage=storage, out=out, artifacts=artifacts, start_clock=False)
     waiting = take_snapshot(opened.study).waiting
     name = opened.spec.study
@@ -75,6 +85,8 @@ def submit(
         print(json.dumps({"study": name, "created": opened.created, "added": opened.changed.added, "waiting": waiting}))
         return
     print(f"study {name}: {opened.changed.added} tickets added, {waiting} waiting; `tune status --study {name}`")
+    if not _served(opened.storage):
+        print("Nobody works on this database now: `tune worker` serves it.", file=sys.stderr)
 
 
 def worker(
@@ -91,11 +103,19 @@ def worker(
     ] = None,
     quiet: o.QuietOption = False,
 ) -> None:
-    """Join a running study with the cores or GPUs of this machine; without --study serve all open ones, fairly."""
+    """Join a running study with the cores or GPUs of this machine; without --study serve all open ones, fairly.
+
+    The database is the one that `tune` or `tune submit` uses, the data must lie where the study says. Ctrl-C puts the
+    running tickets back.
+    """
+    from ..storage.mistakes import Mistake
     from .joining import join_study, serve_studies
     from .machine import Machines
     from .supervisor import Outcome
 
+    limit = o.duration_of("--idle-exit", idle_exit)
+    if study is not None and limit is not None:
+        raise Mistake("`--idle-exit` is for a worker without --study; with it the worker ends with its study.")
     o.allow_outage(outage)
     database, url = existing(storage, out)
     machines = Machines(workers=workers, gpus=o.parse_gpus(gpus), per_gpu=workers_per_gpu)
@@ -103,13 +123,12 @@ def worker(
         if join_study(database, url, study, machines, out=out, quiet=quiet) is Outcome.INTERRUPTED:
             raise typer.Exit(EXIT_INTERRUPTED)
         return
-    limit = o.duration_of("--idle-exit", idle_exit)
     if not serve_studies(database, url, machines, out=out, idle_exit=limit, say=silent if quiet else say):
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def pause(
-    study: o.StudyOption = None,
+    study: o.OneStudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
     now: Annotated[bool, typer.Option("--now", help="Put running trials back, with a checkpoint, too.")] = False,
@@ -119,19 +138,21 @@ def pause(
 
     found, _ = _loaded(study, storage, out)
     records.order(found, records.PAUSE_NOW if now else records.PAUSE)
-    print(f"study {found.study_name} is paused; `tune resume --study {found.study_name}` goes on")
+    name, running = found.study_name, "go back to the queue" if now else "are finished"
+    print(f"study {name} is paused: running trials {running}; `tune resume --study {name}` goes on")
 
 
-def resume(study: o.StudyOption = None, storage: o.StorageOption = None, out: o.OutOption = Path("runs")) -> None:
-    """Go on with a study that was paused or stopped; standing workers take it up again."""
+def resume(study: o.OneStudyOption = None, storage: o.StorageOption = None, out: o.OutOption = Path("runs")) -> None:
+    """Go on with a study that was paused or stopped, or whose time is over; standing workers take it up again."""
     from . import orders
 
     found, database = _loaded(study, storage, out)
     orders.resume(found, database)
     print(f"study {found.study_name} goes on")
+    _say_if_nobody_works(found, database)
 
 
-def stop(study: o.StudyOption = None, storage: o.StorageOption = None, out: o.OutOption = Path("runs")) -> None:
+def stop(study: o.OneStudyOption = None, storage: o.StorageOption = None, out: o.OutOption = Path("runs")) -> None:
     """End the work on a study on all machines, as Ctrl-C does on one: running trials go back with a checkpoint."""
     from . import records
 
@@ -141,13 +162,18 @@ def stop(study: o.StudyOption = None, storage: o.StorageOption = None, out: o.Ou
 
 
 def enqueue(
-    assignments: Annotated[list[str], typer.Argument(help="name=value … of the searched parameters.")],
-    study: o.StudyOption = None,
+    assignments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME=VALUE...", help="Of the searched parameters: learning_rate=0.003 lstm_units=64-32."
+        ),
+    ],
+    study: o.OneStudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
     as_json: o.JsonOption = False,
 ) -> None:
-    """Add one point to the queue of a running study; what is left out is drawn by TPE."""
+    """Add one point to the end of the queue of a study; what is left out is drawn by TPE."""
     from . import orders
 
     found, database = _loaded(study, storage, out)
@@ -156,8 +182,9 @@ def enqueue(
         print(json.dumps({"study": found.study_name, "point": point, "state": state}))
         return
     shown = ", ".join(f"{name}={value}" for name, value in point.items())
-    said = {"added": "added to the queue", "waiting": "waits already", "running": "runs already", "done": "is done"}
-    print(f"study {found.study_name}: {shown} {said[state]}")
+    print(f"study {found.study_name}: {shown} {_ENQUEUED[state]}")
+    if state == "added":
+        _say_if_nobody_works(found, database)
 
 
 def dashboard(
@@ -184,7 +211,16 @@ def work(
     raise typer.Exit(run(study, worker=worker, parent=parent, share=share))
 
 
-def _show_status(database: ResilientStorage, study: str | None, as_json: bool) -> None:
+_ENQUEUED = {
+    "added": "added to the queue",
+    "waiting": "waits in the queue already",
+    "running": "runs already",
+    "done": "has a result already",
+    "failed": "has failed already, and would fail again",
+}
+
+
+def _status(database: ResilientStorage, study: str | None, *, as_json: bool, indent: int | None) -> str:
     from ..storage import fleet
     from . import records
     from .snapshot import take_snapshot
@@ -198,21 +234,36 @@ def _show_status(database: ResilientStorage, study: str | None, as_json: bool) -
         workers = [each for each in workers if each.study == study]
     if as_json:
         shown: dict[str, Any] = {"studies": [each.to_json() for each in snapshots]}
-        print(json.dumps(shown | {"fleet": [each.to_json() for each in workers]}, indent=2))
-        return
-    print("\n".join(line for snapshot in snapshots for line in status_lines(snapshot)))
-    if workers:
-        print("\n".join(fleet_lines(workers, snapshots)))
+        return json.dumps(shown | {"fleet": [each.to_json() for each in workers]}, indent=indent)
+    lines = [line for snapshot in snapshots for line in status_lines(snapshot)]
+    return "\n".join([*lines, *(fleet_lines(workers, snapshots) if workers else [])])
 
 
 def _loaded(study: str | None, storage: str | None, out: Path) -> tuple[optuna.Study, ResilientStorage]:
+    from ..storage.mistakes import Mistake
     from . import records
 
     database, _ = existing(storage, out)
+    names = records.study_names(database)
+    if study is None and len(names) > 1:
+        raise Mistake(f"The database holds {len(names)} studies: name one with --study. {', '.join(names)}.")
     return records.load_study(database, study), database
 
 
-def _is_terminal() -> bool:
-    import sys
+def _say_if_nobody_works(study: optuna.Study, database: ResilientStorage) -> None:
+    if not _served(database):
+        print(
+            f"Nobody works on it now: `tune worker --study {study.study_name}`, or the command that began it.",
+            file=sys.stderr,
+        )
 
+
+def _served(database: ResilientStorage) -> bool:
+    """Whether any worker has been heard of lately."""
+    from ..storage import fleet
+
+    return any(worker.silence < HEARD_SECONDS for worker in fleet.workers(database))
+
+
+def _is_terminal() -> bool:
     return sys.stdout.isatty()

@@ -16,7 +16,7 @@ from .cli_shared import EXIT_MISTAKE, existing, say, silent, specification
 
 
 def export(
-    study: o.StudyOption = None,
+    study: o.NewestStudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
     trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the best.")] = None,
@@ -25,7 +25,7 @@ def export(
     quiet: o.QuietOption = False,
 ) -> None:
     """Retrain a trial of a study (default: the best of the newest), evaluate it and write bundle and report."""
-    from . import delivery, records
+    from . import delivery, records, table
     from .opening import writable
     from .summary import delivered_lines
 
@@ -33,9 +33,9 @@ def export(
     found = records.load_study(database, study)
     spec = records.read_spec(found)
     target = None if bundle is None else bundle.resolve()
-    delivered = delivery.deliver_in_child(
-        spec, url, writable(out / spec.study), trial=trial, bundle=target, say=silent if quiet else say
-    )
+    folder = writable(out / spec.study)
+    table.write_table(found, spec, folder)
+    delivered = delivery.deliver_in_child(spec, url, folder, trial=trial, bundle=target, say=silent if quiet else say)
     print(json.dumps(delivered, indent=2) if as_json else "\n".join(delivered_lines(delivered)))
 
 

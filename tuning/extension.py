@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
-from optuna.storages._rdb.models import TrialModel, TrialParamModel
-from sqlalchemy.orm import Session
+from optuna.distributions import CategoricalDistribution, distribution_to_json
 
+from ..storage.optuna_tables import PARAMETERS, TRIALS
 from ..storage.resilient import ResilientStorage
 from .space import Choices, Range, label, parse_space
 
@@ -42,23 +41,23 @@ def extended_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict
     return {name: merged[name] for name in old if name in merged}, refused
 
 
-def extend(storage: ResilientStorage, study_id: int, old: StudySpec, new: StudySpec) -> None:
-    """Make the choices in the trial table those of the new space."""
-    longer = {
-        parameter.name: parameter.labels
-        for parameter in new.parsed_space().parameters
-        if isinstance(parameter, Choices) and old.space[parameter.name] != new.space[parameter.name]
-    }
+def extend(storage: ResilientStorage, study_id: int, new: StudySpec) -> None:
+    """Make the lists of choices in the trial table those of the new space.
 
-    def work(session: Session, _again: bool) -> None:
-        for name, labels in longer.items():
-            model = TrialParamModel
-            query = sa.select(model).join(TrialModel).where(TrialModel.study_id == study_id, model.param_name == name)
-            for parameter in session.scalars(query):
-                stored = json_to_distribution(str(parameter.distribution_json))
-                assert isinstance(stored, CategoricalDistribution)
-                assert labels[: len(stored.choices)] == stored.choices
-                parameter.distribution_json = distribution_to_json(CategoricalDistribution(labels))
+    Those of a parameter that has not grown now are looked at too: a worker may have written the old list just after an
+    earlier extension.
+    """
+    written = {
+        parameter.name: distribution_to_json(CategoricalDistribution(parameter.labels))
+        for parameter in new.parsed_space().parameters
+        if isinstance(parameter, Choices)
+    }
+    of_study = PARAMETERS.c.trial_id.in_(sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id))
+
+    def work(connection: sa.Connection, _again: bool) -> None:
+        for name, text in written.items():
+            other = sa.and_(PARAMETERS.c.param_name == name, PARAMETERS.c.distribution_json != text)
+            connection.execute(sa.update(PARAMETERS).where(of_study, other).values(distribution_json=text))
 
     storage.transaction(work)
 
@@ -77,8 +76,14 @@ def _extended(old: Choices | Range, new: Choices | Range, old_entry: Any, new_en
             return old_entry, "has another step or scale"
         if new.low > old.low or new.high < old.high:
             return old_entry, f"is narrower than {old.low} to {old.high}"
+        if old.step is not None and not _is_whole((old.low - new.low) / old.step):
+            return old_entry, f"begins at {new.low}, from where steps of {old.step} miss the old values"
         return new_entry, None
     return old_entry, "was a range or a list and is now the other"
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < 1e-9
 
 
 def _condition(entry: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from ..storage import fleet, tickets
@@ -27,28 +28,25 @@ class Gate(Enum):
     CLOSED = "closed"
 
 
-def look(
-    storage: ResilientStorage,
-    study_id: int,
-    spec: StudySpec,
-    attributes: Mapping[str, Any],
-    *,
-    now: float | None = None,
-) -> Gate:
-    """Whether a worker may claim a ticket.
+def opening(storage: ResilientStorage, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> Gate:
+    """Whether a worker may claim a ticket; see :func:`look`."""
+    return storage.transaction(lambda connection, _again: look(connection, study_id, spec, attributes))
+
+
+def look(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> Gate:
+    """Whether a worker may claim a ticket, as seen in a transaction.
 
     Args:
         attributes: of the study, as they stand now.
-        now: on the database's clock, where it is known already.
     """
     control = attributes.get(records.CONTROL, records.RUN)
     if attributes.get(records.STOPPED) or control == records.STOP:
         return Gate.CLOSED
     until = attributes.get(records.UNTIL)
-    if until is not None and (fleet.now(storage) if now is None else now) >= until:
+    if until is not None and fleet.time_of(connection) >= until:
         return Gate.CLOSED
     budget = spec.search.worker_seconds
-    if budget is not None and tickets.worker_seconds(storage, study_id) >= budget:
+    if budget is not None and tickets.worker_seconds(connection, study_id) >= budget:
         return Gate.CLOSED
     return Gate.OPEN if control == records.RUN else Gate.PAUSED
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
 
 from ..storage import fleet, spool
+from ..storage.address import redact
 from ..storage.resilient import ResilientStorage
 from . import records
-from .crew import Crew, Place
+from .crew import WORK, Crew, Place
 from .launch import check_connections, local_places
 from .machine import Machines
 from .opening import writable
@@ -21,12 +22,24 @@ from .snapshot import take_snapshot
 from .spec import SpecError
 from .study_data import load_study_data
 from .supervisor import Outcome, Supervisor
+from .wording import counted
 
 
 def join_study(
-    storage: ResilientStorage, url: str, name: str, machines: Machines, *, out: Path, quiet: bool
+    storage: ResilientStorage,
+    url: str,
+    name: str,
+    machines: Machines,
+    *,
+    out: Path,
+    quiet: bool,
+    command: Sequence[str] = WORK,
 ) -> Outcome:
     """Work on a study with this machine until it is done; the one who began it makes the winner.
+
+    Args:
+        out: folder for what the workers print.
+        command: that starts a worker.
 
     Raises:
         Mistake: there is no such study, the data here are others, a GPU does not exist, too many workers.
@@ -37,11 +50,13 @@ def join_study(
     load_study_data(study, spec)
     places = _places(storage, spec.backend, machines)
     spool.replay(storage, url)
-    crew = Crew(places, url, _logs(out))
+    crew = Crew(places, url, _logs(out), command=command)
     with Progress(epochs=spec.training.epochs, until=None, workers=len(places), quiet=quiet) as progress:
-        progress.say(f"study {name}: {len(places)} workers of this machine join; logs in {crew.logs}")
+        progress.say(f"study {name}: {counted(len(places), 'worker')} of this machine join; logs in {crew.logs}")
         outcome = Supervisor(study, storage, spec, crew=crew, progress=progress).run()
-        progress.say(f"study {name}: {outcome.value}; {take_snapshot(study).waiting} tickets wait")
+        waiting = take_snapshot(study).waiting
+        left = f"{counted(waiting, 'ticket')} left" if waiting else "no ticket is left"
+        progress.say(f"study {name}: {outcome.value}; {left}")
     return outcome
 
 
@@ -53,8 +68,15 @@ def serve_studies(
     out: Path,
     idle_exit: float | None,
     say: Callable[[str], None],
+    command: Sequence[str] = WORK,
 ) -> bool:
     """Serve every open study of the database until told to end.
+
+    Args:
+        out: folder for what the workers print.
+        idle_exit: seconds without any work after which it ends; None: never.
+        say: where sentences on the progress go.
+        command: that starts a worker.
 
     Returns:
         True when it ended by itself, for want of work.
@@ -63,8 +85,8 @@ def serve_studies(
     fleet.ensure_table(storage)
     spool.replay(storage, url)
     # A study on another backend may come: GPUs are given out where either backend sees them.
-    crew = Crew(_places(storage, "tensorflow", machines), url, _logs(out))
-    say(f"{len(crew.slots)} standing workers; logs in {crew.logs}")
+    crew = Crew(_places(storage, "tensorflow", machines), url, _logs(out), command=command)
+    say(f"{counted(len(crew.slots), 'standing worker')} on {redact(url)}; logs in {crew.logs}")
     return Service(storage, crew=crew, idle_exit=idle_exit, say=say).run()
 
 

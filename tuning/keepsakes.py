@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,13 +44,34 @@ def keep_best(bench: Bench, number: int, result: TrialResult) -> Iterator[None]:
 
 def _keep(bench: Bench, number: int, result: TrialResult) -> None:
     assert bench.artifacts is not None
+    path = bench.artifacts.model(number)
+    draft = path.with_name(f".{path.name}")  # a full disk leaves no half of a model
     try:
-        path = bench.artifacts.model(number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        result.model.save(path)
+        with _without_tensorflow():
+            result.model.save(draft)
+        draft.replace(path)
         write_forecast(bench.artifacts.forecast(number), **_forecast(bench.dataset, result))
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         bench.artifacts.complain(error)
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """Keras on JAX imports TensorFlow to save a model, only to ask whether anything in it is a TensorShape.
+
+    That costs each worker seconds and 350 MB, so Keras is told for a moment that there is none.
+    """
+    from keras.src.utils.module_utils import tensorflow  # no public way
+
+    if "tensorflow" not in sys.modules:
+        tensorflow._available = False
+    try:
+        yield
+    finally:
+        tensorflow._available = None
 
 
 def _forecast(dataset: Dataset, result: TrialResult) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class OnRay:
         attributes = self.opened.study.user_attrs
         if attributes.get(records.STOPPED):
             raise SpecError(attributes[records.STOPPED])
-        return gate.look(self.opened.storage, self.opened.study._study_id, self.opened.spec, attributes)
+        return gate.opening(self.opened.storage, self.opened.study._study_id, self.opened.spec, attributes)
 
 
 def launcher(opened: Opened, machines: Machines, waiting: int) -> Local | OnRay:

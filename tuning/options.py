@@ -244,6 +244,15 @@ StudyOption = Annotated[
         "--study", help="Name of the study. [default: data, sampler and a digest of the rest]", rich_help_panel=_RUN
     ),
 ]
+AllStudiesOption = Annotated[
+    str | None, typer.Option("--study", help="Name of the study. [default: all]", rich_help_panel=_RUN)
+]
+NewestStudyOption = Annotated[
+    str | None, typer.Option("--study", help="Name of the study. [default: the newest]", rich_help_panel=_RUN)
+]
+OneStudyOption = Annotated[
+    str | None, typer.Option("--study", help="Name of the study. [default: the only one]", rich_help_panel=_RUN)
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(

@@ -16,12 +16,19 @@ from .spec import StudySpec
 
 
 def resume(study: optuna.Study, storage: ResilientStorage) -> None:
-    """Take back a pause or a stop; a time limit begins anew, because the study may have stood still for days."""
-    spec = records.read_spec(study)
-    if study.user_attrs.get(records.CONTROL) in (records.PAUSE, records.PAUSE_NOW):
+    """Take back a pause or a stop, and put the tickets back that went with it.
+
+    The time limit goes on through a pause. After a stop, or when it is over, it counts anew from the next claim.
+    """
+    attributes, now = study.user_attrs, fleet.now(storage)
+    until = attributes.get(records.UNTIL)
+    paused = attributes.get(records.CONTROL) in (records.PAUSE, records.PAUSE_NOW)
+    if paused and not attributes.get(records.STOPPED) and (until is None or now < until):
         records.order(study, records.RUN)
-        return
-    records.begin_run(study, now=fleet.now(storage), timeout=spec.search.timeout)
+    else:
+        records.begin_run(study, now=now, timeout=None)
+    spec = records.read_spec(study)
+    queue.reconcile(study, storage, queue.plan(spec), spec.run)
 
 
 def enqueue(study: optuna.Study, storage: ResilientStorage, assignments: Sequence[str]) -> tuple[Point, str]:
@@ -39,12 +46,13 @@ def enqueue(study: optuna.Study, storage: ResilientStorage, assignments: Sequenc
     spec = records.read_spec(study)
     space = spec.parsed_space()
     point, mistakes = _read(space, assignments)
+    mistakes += _pointless(space, point)
     if not mistakes and spec.search.sampler != "tpe":
         mistakes = _missing(space, point, spec)
     if mistakes:
         raise Mistake(mistakes)
     ordered = {name: point[name] for name in space.names if name in point}
-    return ordered, queue.enqueue(study, storage, ordered)
+    return ordered, queue.enqueue(study, storage, ordered, spec.run)
 
 
 def _read(space: Space, assignments: Sequence[str]) -> tuple[Point, list[str]]:
@@ -57,7 +65,7 @@ def _read(space: Space, assignments: Sequence[str]) -> tuple[Point, list[str]]:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals:
-            mistakes.append(f"`{text}` must be name=value.")
+            mistakes.append(f"A point is given as name=value; got `{text}`. Searched: {', '.join(known)}.")
         elif name not in known:
             mistakes.append(f"`{name}` is not searched in this study. {nearest(name, list(known))}")
         elif name in point:
@@ -83,9 +91,15 @@ def _value(parameter: Choices | Range, text: str) -> Any:
         )
     number = _literal(text)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError(f"`{parameter.name}` must be a number; got {text}.")
+        raise ValueError(
+            f"`{parameter.name}` must be a number from {parameter.low} to {parameter.high}; got {text}. Write it as "
+            "0.5 or 1e-3."
+        )
     if not parameter.low <= number <= parameter.high:
-        raise ValueError(f"`{parameter.name}` must lie in {parameter.low} … {parameter.high}; got {text}.")
+        raise ValueError(
+            f"`{parameter.name}` must lie in {parameter.low} … {parameter.high}; got {text}. A wider range comes with "
+            "a larger space: start the study again with it."
+        )
     if parameter.integer and number != int(number):
         raise ValueError(f"`{parameter.name}` must be a whole number; got {text}.")
     if parameter.step is not None:
@@ -100,9 +114,21 @@ def _literal(text: str) -> Any:
     import tomllib
 
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]  # 0.5, 1e-3, true, "adam", [64, 32]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _pointless(space: Space, point: Mapping[str, Any]) -> list[str]:
+    """Values of parameters that are not searched together with the others of the point."""
+    return [
+        f"`{parameter.name}` is searched only where {other} is {' or '.join(map(str, wanted))}; got "
+        f"{other}={label(point[other])}. Leave {parameter.name} out."
+        for parameter in space.parameters
+        if parameter.name in point
+        for other, wanted in parameter.when.items()
+        if other in point and label(point[other]) not in wanted
+    ]
 
 
 def _missing(space: Space, point: Mapping[str, Any], spec: StudySpec) -> list[str]:

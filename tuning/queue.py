@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import optuna
+import sqlalchemy as sa
 from optuna.trial import TrialState
-from sqlalchemy.orm import Session
 
 from ..storage import fleet, tickets
 from ..storage.resilient import ResilientStorage
-from ..storage.tickets import Changes, Claim, NewTicket, Row
+from ..storage.tickets import Changes, NewTicket, Row
 from .owner import this_machine, why_dead
 from .samplers import planned_points
 from .space import Point, Scalar, labels, point_key
@@ -32,6 +32,13 @@ FINAL_REASONS = ("nonfinite", "timeout")
 
 EXTRA = "+"
 """First character of the keys of tickets that somebody enqueued beside the plan."""
+
+_FOUND = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "done",
+}
 
 FORGET_SECONDS = 3600.0
 """Workers that were silent for so long leave the table."""
@@ -64,9 +71,11 @@ def plan(spec: StudySpec) -> list[Ticket]:
 
 def reconcile(study: optuna.Study, storage: ResilientStorage, planned: Sequence[Ticket], run: RunSpec) -> Reconciled:
     """Make the trial table agree with the plan: dead owners' trials fail, missing tickets are added, double ones go."""
+    silent: list[str] = []
 
-    def decide(session: Session, rows: list[Row]) -> Changes:
-        known = {worker.id: worker for worker in fleet.read_workers(session)}
+    def decide(connection: sa.Connection, rows: list[Row]) -> Changes:
+        known = {worker.id: worker for worker in fleet.read_workers(connection)}
+        silent[:] = [worker.id for worker in known.values() if worker.silence > FORGET_SECONDS]
         lost = [
             (row, "lost", why)
             for row in rows
@@ -76,20 +85,20 @@ def reconcile(study: optuna.Study, storage: ResilientStorage, planned: Sequence[
         left = [row if row.trial_id not in gone else _failed(row) for row in rows]
         surplus, missing = compare(left, planned, run)
         latest = [past[-1].trial_id for _, past in missing if past]
-        drawn = tickets.parameters_of(session, latest) if latest else {}
+        drawn = tickets.parameters_of(connection, latest) if latest else {}
         return Changes([*lost, *surplus], [_again(ticket, past, drawn) for ticket, past in missing])
 
     done, _ = tickets.revise(storage, study._study_id, decide)
     lost = sum(reason == "lost" for _, reason, _ in done.fail)
-    if lost:
-        storage.transaction(lambda session, _again: fleet.forget(session, FORGET_SECONDS))
+    if silent:
+        storage.transaction(lambda connection, _again: fleet.forget(connection, FORGET_SECONDS))
     return Reconciled(added=len(done.add), lost=lost, removed=len(done.fail) - lost)
 
 
 def give_back(study: optuna.Study, storage: ResilientStorage, *, pid: int, reason: str, detail: str) -> None:
     """End the trial of a process of this machine that has ended; the next reconciliation puts its ticket back."""
 
-    def decide(_session: Session, rows: list[Row]) -> Changes:
+    def decide(_connection: sa.Connection, rows: list[Row]) -> Changes:
         mine = {"machine": this_machine(), "pid": pid}.items()
         running = [row for row in rows if row.state is TrialState.RUNNING]
         return Changes([(row, reason, detail) for row in running if mine <= row.attributes.get("owner", {}).items()])
@@ -135,33 +144,33 @@ def is_settled(rows: Sequence[Row], run: RunSpec) -> bool:
     return any(reasons[reason] >= most for reason, most in tries.items())
 
 
-def claim(storage: ResilientStorage, study: optuna.Study, owner: Mapping[str, Any]) -> Claim | None:
-    """Take the first WAITING trial; None when nothing waits. See :func:`.tickets.claim`."""
-    return tickets.claim(storage, study._study_id, owner)
-
-
 def anybody_at_work(storage: ResilientStorage, study: optuna.Study) -> bool:
     """Whether a ticket is in the hands of a worker, or waits."""
     return tickets.open_tickets(storage, study._study_id) > 0
 
 
-def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point) -> str:
+def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point, run: RunSpec) -> str:
     """Add one point beside the plan, to be worked off like any other ticket.
 
     Returns:
-        ``added``; ``waiting``, ``running`` or ``done`` when the queue has that very point already.
+        ``added``; ``waiting``, ``running`` or ``done`` when the queue has that very point already; ``failed`` when it
+        has failed in a way that a repetition cannot mend.
     """
-    key = point_key(point)
+    key, wanted = point_key(point), labels(point)
     found = "added"
 
-    def decide(_session: Session, rows: list[Row]) -> Changes:
+    def decide(connection: sa.Connection, rows: list[Row]) -> Changes:
         nonlocal found
-        states = {row.state for row in rows if row.ticket in (key, EXTRA + key)}
-        names = {TrialState.WAITING: "waiting", TrialState.RUNNING: "running", TrialState.COMPLETE: "done"}
-        found = next((name for state, name in names.items() if state in states), "added")
+        live = [row for row in rows if row.state in _FOUND]
+        known = tickets.parameters_of(connection, [row.trial_id for row in live])
+        same = {row.state for row in live if row.ticket in (key, EXTRA + key) or known[row.trial_id] == wanted}
+        found = next((name for state, name in _FOUND.items() if state in same), "added")
+        mine = [row for row in rows if row.ticket == EXTRA + key]
+        if found == "added" and is_settled(mine, run):
+            found = "failed"
         if found != "added":
             return Changes()
-        return Changes(add=[NewTicket(labels(point), {"ticket": EXTRA + key, "attempt": 1})])
+        return Changes(add=[NewTicket(wanted, {"ticket": EXTRA + key, "attempt": len(mine) + 1})])
 
     tickets.revise(storage, study._study_id, decide)
     return found

@@ -102,10 +102,28 @@ def read_tables(study: optuna.Study) -> dict[str, Any]:
 
 
 def read_spec(study: optuna.Study) -> StudySpec:
-    """The specification with which the study was created, budgets as last extended."""
+    """The specification with which the study was created, budgets as last extended.
+
+    Raises:
+        StudyError: another version of greentune wrote it.
+    """
+    return spec_in(study.study_name, study.user_attrs)
+
+
+def spec_in(name: str, attributes: Mapping[str, Any]) -> StudySpec:
+    """The specification among the attributes of a study; see :func:`read_spec`."""
+    from pydantic import ValidationError
+
     from .spec import StudySpec
 
-    return StudySpec.from_json(study.user_attrs[SPEC])
+    try:
+        return StudySpec.from_json(attributes[SPEC])
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise StudyError(
+            f"The study '{name}' was made by another version of greentune: `{where}` is not known here or "
+            "has another form. Use that version, or another study."
+        ) from error
 
 
 def write_spec(study: optuna.Study, spec: StudySpec) -> None:
@@ -128,12 +146,17 @@ def begin_run(study: optuna.Study, *, now: float, timeout: float | None) -> None
 
     Args:
         now: on the database's clock, seconds since 1970.
-        timeout: seconds after which no new trial begins.
+        timeout: seconds after which no new trial begins; None: no limit, or one that counts from the first claim.
     """
     study.set_user_attr(STOPPED, [])
     study.set_user_attr(CONTROL, RUN)
     study.set_user_attr(BEGUN, now)
     study.set_user_attr(UNTIL, None if timeout is None else now + timeout)
+
+
+def start_clock(study: optuna.Study, *, now: float, timeout: float) -> None:
+    """Let the time limit count from now; an order that came meanwhile stands."""
+    study.set_user_attr(UNTIL, now + timeout)
 
 
 def order(study: optuna.Study, control: str) -> None:

@@ -121,8 +121,7 @@ def tune(
         progress.say(_opening(opened, before, launch.workers))
         ended = launch.run(progress)
     snapshot = take_snapshot(opened.study)
-    name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
-    results = table.write_csv(folder / name, table.rows(opened.study, spec))
+    results = table.write_table(opened.study, spec, folder)
     delivered = None
     if snapshot.best is not None:
         progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")

@@ -110,7 +110,7 @@ class Supervisor:
         if messages:
             raise SpecError(messages)
         self._stopped = attributes.get(records.CONTROL) == records.STOP
-        opening = gate.look(self._storage, self._study._study_id, self._spec, attributes)
+        opening = gate.opening(self._storage, self._study._study_id, self._spec, attributes)
         if opening is not self._told:
             self._told = opening
             self._progress.say(_OPENINGS[records.STOP if self._stopped else opening.value])

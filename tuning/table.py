@@ -34,6 +34,12 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
     return [_row(trial, spec, unit) for trial in complete_first]
 
 
+def write_table(study: optuna.Study, spec: StudySpec, folder: Path) -> Path:
+    """Write the table into the folder of the study, under the name that fits its sampler."""
+    name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
+    return write_csv(folder / name, rows(study, spec))
+
+
 def write_csv(path: Path, table: Sequence[dict[str, Any]]) -> Path:
     """Write the rows whole or not at all."""
     columns = list(dict.fromkeys(name for row in table for name in row))

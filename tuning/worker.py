@@ -7,6 +7,7 @@ environment, and the database in ``GREENTUNE_STORAGE``. SIGTERM puts the running
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import random
@@ -14,8 +15,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
+import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from ..objectives.runtime import apply_gpu_limits, pin_to_core
@@ -89,6 +91,8 @@ class _Worker:
         self._storage, self._url, self._stop = storage, url, stop
         self._study = records.load_study(storage, study_name)
         self._spec_text = ""
+        self._opening = Gate.OPEN
+        self._clock_stands = False
         self._spec = records.read_spec(self._study)
         self._planned: list[queue.Ticket] = []
         self._me = this_worker(number, device)
@@ -103,7 +107,7 @@ class _Worker:
 
     def run(self, leave_when: Callable[[], bool]) -> int:
         fleet.ensure_table(self._storage)
-        fleet.join(self._storage, self._me)
+        fleet.join(self._storage, replace(self._me, study=self._study.study_name))
         self._heart.start()
         self._watchdog.start()
         try:
@@ -131,23 +135,40 @@ class _Worker:
         dataset = self._load_data()
         self._artifacts = Artifacts.open(self._study.user_attrs.get(records.ARTIFACTS))
         while not self._stop.asked:
-            attributes = self._news()
-            opening = gate.look(self._storage, self._study._study_id, self._spec, attributes)
-            if opening is Gate.CLOSED:
-                return 0
-            if opening is Gate.PAUSED:
-                self._idle()
-                continue
-            self._start_clock(attributes)
-            claim = queue.claim(self._storage, self._study, owner_of(self._me, self._n_trials))
-            if claim is None:
-                if not self._more_may_come():
+            owner = owner_of(self._me, self._n_trials)
+            claim = tickets.claim(self._storage, self._study._study_id, owner, allowed=self._may_claim)
+            if claim is not None:
+                self._one(dataset, claim)
+                if self._n_trials >= self._spec.run.recycle_after or self._too_large() or leave_when():
                     return 0
-                continue
-            self._one(dataset, claim)
-            if self._n_trials >= self._spec.run.recycle_after or self._too_large() or leave_when():
+            elif self._opening is Gate.CLOSED:
+                return 0
+            elif self._opening is Gate.PAUSED:
+                self._idle()
+            elif self._clock_stands:
+                assert self._spec.search.timeout is not None
+                records.start_clock(self._study, now=fleet.now(self._storage), timeout=self._spec.search.timeout)
+            elif not self._more_may_come():
                 return 0
         return 0
+
+    def _may_claim(self, connection: sa.Connection, attributes: tickets.Attributes) -> bool:
+        """Whether the study is open, with what stands in it now; within the transaction of the claim."""
+        self._take_over(attributes[records.SPEC])
+        decoded = records.decode(attributes)
+        self._opening = gate.look(connection, self._study._study_id, self._spec, decoded)
+        # The time of a submitted study begins with its first trial, not while it waits for workers.
+        self._clock_stands = self._spec.search.timeout is not None and decoded.get(records.UNTIL) is None
+        return self._opening is Gate.OPEN and not self._clock_stands
+
+    def _take_over(self, text: str) -> None:
+        """A specification that has changed meanwhile."""
+        if text == self._spec_text:
+            return
+        self._spec_text = text
+        self._spec = StudySpec.from_json(json.loads(text))
+        self._study.pruner = make_pruner(self._spec.search.pruner, self._spec.training.epochs)
+        self._planned = queue.plan(self._spec)
 
     def _one(self, dataset: Dataset, claim: Claim) -> None:
         """One ticket, with everybody watching."""
@@ -177,22 +198,6 @@ class _Worker:
         apply_gpu_limits()
         return dataset
 
-    def _news(self) -> dict[str, Any]:
-        """The attributes of the study as they stand now; a specification that has changed is taken over."""
-        attributes = self._study.user_attrs
-        if attributes[records.SPEC] != self._spec_text:
-            self._spec_text = attributes[records.SPEC]
-            self._spec = StudySpec.from_json(self._spec_text)
-            self._study.pruner = make_pruner(self._spec.search.pruner, self._spec.training.epochs)
-            self._planned = queue.plan(self._spec)
-        return attributes
-
-    def _start_clock(self, attributes: dict[str, Any]) -> None:
-        """The time of a submitted study begins with its first trial, not while it waits for workers."""
-        timeout = self._spec.search.timeout
-        if timeout is not None and attributes.get(records.UNTIL) is None:
-            records.begin_run(self._study, now=fleet.now(self._storage), timeout=timeout)
-
     def _more_may_come(self) -> bool:
         """Whether tickets come back, because their workers died or may still do so."""
         if queue.reconcile(self._study, self._storage, self._planned, self._spec.run).added:
@@ -213,7 +218,9 @@ class _Worker:
         return True
 
     def _look_for_a_crash_loop(self) -> None:
-        rows = self._storage.transaction(lambda session, _again: tickets.read_rows(session, self._study._study_id))
+        rows = self._storage.transaction(
+            lambda connection, _again: tickets.read_rows(connection, self._study._study_id)
+        )
         begun = self._study.user_attrs.get(records.BEGUN)
         why = gate.crash_loop(rows, times=self._spec.run.crash_loop, begun=begun)
         if why is not None:

