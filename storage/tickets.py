@@ -221,42 +221,6 @@ def parameters_of(connection: sa.Connection, trial_ids: Collection[int]) -> dict
     return found
 
 
-def open_tickets(storage: ResilientStorage, study_id: int) -> int:
-    """How many tickets wait or are in hand; trials that others than we have begun do not count."""
-    ours = TRIALS.join(USER_ATTRIBUTES, USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
-    query = sa.select(sa.func.count()).select_from(ours).where(TRIALS.c.study_id == study_id)
-    live = (TrialState.WAITING, TrialState.RUNNING)
-    query = query.where(TRIALS.c.state.in_(live), USER_ATTRIBUTES.c.key == "ticket")
-    return storage.transaction(lambda connection, _again: int(connection.scalar(query) or 0))
-
-
-def results(storage: ResilientStorage, study_id: int) -> int:
-    """How many trials of a study have ended with a result."""
-    query = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id)
-    ended = query.where(TRIALS.c.state.in_((TrialState.COMPLETE, TrialState.PRUNED)))
-    return storage.transaction(lambda connection, _again: int(connection.scalar(ended) or 0))
-
-
-def worker_seconds(connection: sa.Connection, study_id: int) -> float:
-    """The seconds that all trials of a study took together, running ones until now."""
-    begun = sa.select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete).where(
-        TRIALS.c.study_id == study_id, TRIALS.c.datetime_start.is_not(None)
-    )
-    return float(sum(((end or _utc()) - start).total_seconds() for start, end in connection.execute(begun)))
-
-
-def best_numbers(storage: ResilientStorage, study_id: int, n: int) -> list[tuple[int, float]]:
-    """Number and value of the `n` COMPLETE trials with the smallest values, the best first."""
-    query = (
-        sa.select(TRIALS.c.number, VALUES.c.value)
-        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.COMPLETE)
-        .order_by(VALUES.c.value, TRIALS.c.number)
-        .limit(n)
-    )
-    return storage.transaction(lambda connection, _again: [(row[0], row[1]) for row in connection.execute(query)])
-
-
 _STUDY_ATTRIBUTES = sa.select(STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json).where(
     STUDY_ATTRIBUTES.c.study_id == sa.bindparam("study")
 )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..storage.resilient import ResilientStorage
 
 WATCH_SECONDS = 2.0
+BROWSER_SECONDS = 10.0
+"""A page that waits longer for the database is taken for broken."""
 HEARD_SECONDS = 60.0
 
 
@@ -193,7 +195,7 @@ def dashboard(
     port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 8080,
 ) -> None:
     """Serve optuna-dashboard over the studies, with notes and forecasts, for browsers on this machine only."""
-    database, _ = existing(storage, out)
+    database, _ = existing(storage, out, outage=BROWSER_SECONDS)
     from .dashboard import serve
 
     serve(database, port=port, say=say)

@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 EXIT_NO_WINNER, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 
 
-def existing(storage: str | None, out: Path) -> tuple[ResilientStorage, str]:
-    """The database that is there already, and its URL."""
+def existing(storage: str | None, out: Path, *, outage: float | None = None) -> tuple[ResilientStorage, str]:
+    """The database that is there already, and its URL.
+
+    Args:
+        outage: seconds for which it may be away; None: as long as for workers.
+    """
     from ..storage.address import find_storage, storage_url
     from ..storage.rdb import open_storage
     from .records import DATABASE
 
     url = storage_url(find_storage(storage) or out / DATABASE)
-    return open_storage(url, create=False), url
+    return open_storage(url, create=False, outage=outage), url
 
 
 def specification(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class RayLauncher:
         look: reads the state of the study.
         reconcile: puts the tickets of dead workers back.
         opening: whether workers may be placed now; asked with each look at the study.
+        stopping: called at Ctrl-C, from the signal handler.
         crash_loop: the run ends when every place has lost so many workers in a row, without a result between.
         command: arguments to a machine's Python that start a worker; ``--study``, ``--worker`` and ``--parent`` follow.
 
@@ -97,6 +98,7 @@ class RayLauncher:
         look: Callable[[], Snapshot],
         reconcile: Callable[[], object],
         opening: Callable[[], Gate] = lambda: Gate.OPEN,
+        stopping: Callable[[], None] = lambda: None,
         crash_loop: int = 4,
         command: Sequence[str] = WORK[1:],
     ) -> None:
@@ -108,6 +110,7 @@ class RayLauncher:
         self._study, self._address, self._url, self._gpus = study, address, url, gpus_per_worker
         self._logs, self._until, self._progress = logs, until, progress
         self._look, self._reconcile, self._opening = look, reconcile, opening
+        self._stopping = stopping
         self._crash_loop = crash_loop
         self._order = {
             "command": list(command),
@@ -134,9 +137,7 @@ class RayLauncher:
             SpecError: workers found the set-up wrong, or died again and again.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        interrupts = Interrupts(
-            lambda: self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
-        )
+        interrupts = Interrupts(self._say_stopping)
         # Ray says what happens to its machines on standard output, which is for `--json`.
         with (self._logs / "ray.log").open("a") as log, redirect_stdout(log), connected(self._address) as ray:
             self._prepare(ray)
@@ -149,6 +150,10 @@ class RayLauncher:
                     self._reconcile()
         self._progress.show(self._look())
         return interrupts.count == 0
+
+    def _say_stopping(self) -> None:
+        self._stopping()
+        self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
 
     def _prepare(self, ray: Any) -> None:
         """Check the cluster, then put the URL where its machines can fetch it."""
@@ -178,7 +183,7 @@ class RayLauncher:
         if opening is Gate.CLOSED:
             return bool(busy) and snapshot.running > 0  # what Ray has not placed yet would claim nothing any more
         if snapshot.waiting == 0:
-            return snapshot.running > 0  # ours, or those of others: their tickets may still come back
+            return snapshot.open > 0 or self._anything_back()
         if opening is Gate.OPEN:
             starting = max(0, len(busy) - snapshot.running)  # placed or not, without a trial: each will take a ticket
             free = [slot for slot in self._slots if slot.task is None and slot.not_before <= now]
@@ -186,6 +191,11 @@ class RayLauncher:
                 slot.task = self._task.remote({**self._order, "worker": slot.worker}, self._box)
                 slot.results = self._finished
         return True
+
+    def _anything_back(self) -> bool:
+        """Whether a ticket waits once more: the last trials may have failed a moment ago, and be tried again."""
+        self._reconcile()
+        return self._look().open > 0
 
     def _wait(self) -> None:
         """Until the next look at the database: a second, less when a task has ended."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from ..storage import fleet, tickets
+from ..storage import fleet, tallies
 from ..storage.resilient import ResilientStorage
 from ..storage.tickets import Row
 from . import records
@@ -46,7 +46,7 @@ def look(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: 
     if until is not None and fleet.time_of(connection) >= until:
         return Gate.CLOSED
     budget = spec.search.worker_seconds
-    if budget is not None and tickets.worker_seconds(connection, study_id) >= budget:
+    if budget is not None and tallies.worker_seconds(connection, study_id) >= budget:
         return Gate.CLOSED
     return Gate.OPEN if control == records.RUN else Gate.PAUSED
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..objectives.holdout import TrialResult
 from ..reports.evaluation import predict_windows
 from ..reports.forecast_file import write_forecast
-from ..storage import tickets
+from ..storage import tallies
 from ..storage.dataset import Dataset
 from ..storage.windows import Windows
 
@@ -32,12 +32,12 @@ def keep_best(bench: Bench, number: int, result: TrialResult) -> Iterator[None]:
     if bench.artifacts is None or n == 0:
         yield
         return
-    best = tickets.best_numbers(bench.storage, bench.study._study_id, n)
+    best = tallies.best_numbers(bench.storage, bench.study._study_id, n)
     if len(best) < n or result.fit.best_value < best[-1][1]:
         _keep(bench, number, result)
     yield
     try:
-        bench.artifacts.retain([kept for kept, _ in tickets.best_numbers(bench.storage, bench.study._study_id, n)])
+        bench.artifacts.retain([kept for kept, _ in tallies.best_numbers(bench.storage, bench.study._study_id, n)])
     except OSError as error:
         bench.artifacts.complain(error)
 

@@ -62,6 +62,7 @@ class OnRay:
             until=None,  # the gate knows it
             progress=progress,
             look=lambda: take_snapshot(study),
+            stopping=storage.patience.hurry,
             reconcile=lambda: queue.reconcile(study, storage, planned, spec.run),
             opening=self._opening,
             crash_loop=spec.run.crash_loop,

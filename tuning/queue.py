@@ -17,7 +17,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from ..storage import fleet, tickets
+from ..storage import fleet, tallies, tickets
 from ..storage.resilient import ResilientStorage
 from ..storage.tickets import Changes, NewTicket, Row
 from .owner import this_machine, why_dead
@@ -146,7 +146,7 @@ def is_settled(rows: Sequence[Row], run: RunSpec) -> bool:
 
 def anybody_at_work(storage: ResilientStorage, study: optuna.Study) -> bool:
     """Whether a ticket is in the hands of a worker, or waits."""
-    return tickets.open_tickets(storage, study._study_id) > 0
+    return tallies.open_tickets(storage, study._study_id) > 0
 
 
 def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point, run: RunSpec) -> str:

@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from ..storage import fleet, tickets
+from ..storage import fleet, tallies, tickets
 from ..storage.mistakes import Mistake
 from ..storage.optuna_tables import STUDIES, STUDY_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from ..storage.resilient import ResilientStorage
@@ -64,7 +64,7 @@ def read_shares(connection: sa.Connection) -> list[Share]:
         except records.StudyError:
             continue  # of another version of greentune, which serves it
         if gate.look(connection, study_id, spec, attributes) is Gate.OPEN:
-            spent = tickets.worker_seconds(connection, study_id)
+            spent = tallies.worker_seconds(connection, study_id)
             workers = sum(w.study == name and w.silence <= spec.run.expiry_seconds for w in alive)
             found.append(Share(name, study_id, waiting, workers, spent))
     return sorted(found, key=lambda share: (share.workers, share.seconds, share.study_id))
@@ -124,20 +124,22 @@ class Service:
         Returns:
             True when it ended by itself.
         """
-        interrupts = Interrupts(lambda: self._say("Stopping: running tickets go back to the queue."))
+        interrupts = Interrupts(self._stopping)
         with interrupts.counted():
             try:
                 while not interrupts.count and not self._idle_for_too_long():
                     self._look_after()
                     self._wait(interrupts)
             finally:
-                if interrupts.count:
-                    self._storage.patience.hurry()
                 self._crew.end(at_once=lambda: interrupts.count > 1)
                 self._settled.clear()
                 self._reconcile()
                 fleet.leave(self._storage, self._me.id)
         return interrupts.count == 0
+
+    def _stopping(self) -> None:
+        self._storage.patience.hurry()
+        self._say("Stopping: running tickets go back to the queue.")
 
     def _look_after(self) -> None:
         for ended in self._crew.collect(self._results):
@@ -246,7 +248,7 @@ class Service:
 
     def _results(self, name: str) -> int:
         study_id = self._storage.get_study_id_from_name(name)
-        return tickets.results(self._storage, study_id)
+        return tallies.results(self._storage, study_id)
 
     def _idle_for_too_long(self) -> bool:
         if self._crew.busy:

@@ -22,6 +22,7 @@ _STATES = {
     "waiting": TrialState.WAITING,
     "failed": TrialState.FAIL,
 }
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
 _REQUEUED = ("lost", "interrupted", "paused", "recycled", "duplicate", "withdrawn")
 """Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
 
@@ -54,6 +55,7 @@ class Snapshot:
     """Counts by state, the running trials, the best so far, and the seconds that finished trials took.
 
     Attributes:
+        open: tickets that wait or are in hand; trials that others begin with Optuna itself do not count.
         control: what was ordered: ``run``, ``pause``, ``pause-now`` or ``stop``.
         stopped: why the study has stopped by itself; empty when it has not.
     """
@@ -71,6 +73,7 @@ class Snapshot:
     best: Best | None
     workers: tuple[Running, ...]
     trial_seconds: float | None
+    open: int = 0
     control: str = records.RUN
     stopped: tuple[str, ...] = ()
 
@@ -110,6 +113,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         best=best_of(trials, parse_space(tables["space"])[0]),
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
+        open=sum(t.state in _OPEN and "ticket" in t.user_attrs for t in trials),
         control=str(attributes.get(records.CONTROL, records.RUN)),
         stopped=tuple(attributes.get(records.STOPPED, ())),
         **counts,

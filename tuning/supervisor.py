@@ -58,22 +58,22 @@ class Supervisor:
         Raises:
             SpecError: workers found the set-up wrong, or died again and again.
         """
-        interrupts = Interrupts(
-            lambda: self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
-        )
+        interrupts = Interrupts(self._stopping)
         with interrupts.counted():
             try:
                 while self._look_after() and not interrupts.count:
                     self._wait(interrupts)
             finally:
-                if interrupts.count:
-                    self._storage.patience.hurry()
                 self._crew.end(at_once=lambda: interrupts.count > 1)
                 self._reconcile()
         self._progress.show(take_snapshot(self._study))
         if interrupts.count:
             return Outcome.INTERRUPTED
         return Outcome.STOPPED if self._stopped else Outcome.FINISHED
+
+    def _stopping(self) -> None:
+        self._storage.patience.hurry()
+        self._progress.say("Stopping: running tickets go back to the queue. Once more to stop at once.")
 
     def _look_after(self) -> bool:
         """Replace ended workers, start missing ones, show the state; False when there is nothing left to do."""
@@ -90,10 +90,15 @@ class Supervisor:
         if opening is Gate.CLOSED:
             return bool(busy)
         if snapshot.waiting == 0:
-            return snapshot.running > 0  # ours, or those of others: their tickets may still come back
+            return snapshot.open > 0 or self._anything_back()
         if opening is Gate.OPEN:
             self._start_missing(snapshot)
         return True
+
+    def _anything_back(self) -> bool:
+        """Whether a ticket waits once more: the last trials may have failed a moment ago, and be tried again."""
+        self._reconcile()
+        return take_snapshot(self._study).open > 0
 
     def _start_missing(self, snapshot: Snapshot) -> None:
         here = {slot.process.pid for slot in self._crew.busy if slot.process is not None}

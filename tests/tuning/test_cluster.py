@@ -55,7 +55,10 @@ class Tickets:
     def look(self) -> Any:
         states = Counter(trial.state for trial in self.study.get_trials(deepcopy=False))
         return SimpleNamespace(
-            finished=states[TrialState.COMPLETE], running=states[TrialState.RUNNING], waiting=states[TrialState.WAITING]
+            finished=states[TrialState.COMPLETE],
+            running=states[TrialState.RUNNING],
+            waiting=states[TrialState.WAITING],
+            open=states[TrialState.RUNNING] + states[TrialState.WAITING],
         )
 
     def trials(self, state: TrialState) -> list[optuna.trial.FrozenTrial]:
