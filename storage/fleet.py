@@ -13,24 +13,8 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from .locks import named_lock
-from .optuna_tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from .resilient import ResilientStorage
-
-WORKERS = sa.Table(
-    "greentune_workers",
-    sa.MetaData(),
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("host", sa.String(255), nullable=False),
-    sa.Column("machine", sa.String(255), nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("started", sa.String(32)),
-    sa.Column("worker", sa.Integer),
-    sa.Column("device", sa.String(255), nullable=False),
-    sa.Column("study", sa.String(512)),
-    sa.Column("trial_id", sa.Integer),
-    sa.Column("joined", sa.Float(53), nullable=False),
-    sa.Column("beat", sa.Float(53), nullable=False),
-)
+from .tables import STUDIES, STUDY_ATTRIBUTES, TRIALS, WORKERS, create_workers
 
 
 @dataclass(frozen=True)
@@ -81,16 +65,11 @@ class Beat:
     attributes: Mapping[str, str]
 
 
-def create_table(engine: sa.Engine) -> None:
-    """Make the table where it is missing; the caller holds the lock of the tables."""
-    WORKERS.create(engine, checkfirst=True)
-
-
 def ensure_table(storage: ResilientStorage) -> None:
     """Make the table in a database of Optuna's or of an older version of ours."""
     if not has_table(storage):
         with named_lock(storage.engine, "tables"):
-            create_table(storage.engine)
+            create_workers(storage.engine)
 
 
 def has_table(storage: ResilientStorage) -> bool:

@@ -14,9 +14,14 @@ class Mistake(ValueError):
         Mistake
         ├── DataError        a series, arrays or a data specification
         ├── StorageError     a database that cannot be opened or is not ours
+        │   └── StorageUnavailable   one that did not answer for as long as an outage may last
         ├── ModelError       an unknown builder, a wrong parameter, a model that does not fit
         ├── SpecError        a study specification, or a study that differs from it
         ├── StudyError       a study that does not exist, or is somebody else's
+        ├── OtherData        this host has other data than the study
+        ├── TrainingError    settings of a training that break a rule
+        ├── UnknownMetric    a metric that the training does not report
+        ├── DeliveryError    a winner that could not be retrained or exported
         └── BundleError      a bundle that cannot be written, or does not load back
 
     Args:

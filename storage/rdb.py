@@ -14,11 +14,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import fleet
 from .address import StorageError, parse_url, redact, storage_url
 from .locks import file_lock, named_lock
 from .outages import Patience, StorageUnavailable, outage_seconds
 from .resilient import ResilientStorage
+from .tables import create_workers
 
 SQLITE_TIMEOUT_SECONDS = 60
 """How long a writer waits for another one before SQLite gives up."""
@@ -84,7 +84,11 @@ def open_storage(
             rdb = opening.keep_trying(lambda _again: _open_postgres(url, create=create))
     else:
         raise StorageError(f"`storage` must be sqlite:/// or postgresql://; got {backend}://. Use one of the two.")
-    return ResilientStorage(rdb, patience, url)
+    return ResilientStorage(rdb, patience, again=(_again, (url, patience.seconds)))
+
+
+def _again(url: str, outage: float) -> ResilientStorage:
+    return open_storage(url, create=False, outage=outage)
 
 
 def _open_sqlite(url: str, path: Path, *, create: bool) -> RDBStorage:
@@ -136,7 +140,7 @@ def _optuna_storage(url: str, engine_settings: dict[str, Any], *, create: bool) 
         template, engine_kwargs=engine_settings, skip_compatibility_check=True, skip_table_creation=not create
     )
     if create:
-        fleet.create_table(storage.engine)
+        create_workers(storage.engine)
     try:
         _check_version(storage, url)
     except StorageError:

@@ -19,8 +19,8 @@ from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-from .optuna_tables import PARAMETERS, TRIALS
 from .outages import Patience
+from .tables import PARAMETERS, TRIALS
 
 Result = TypeVar("Result")
 
@@ -35,21 +35,23 @@ class ResilientStorage(BaseStorage):
     Args:
         backend: the database as Optuna sees it. Reads of finished trials are cached, writes are not.
         patience: how long to wait.
-        url: of the database, with its password: to open it again when the storage is unpickled.
+        again: a function and its arguments that open the same database, for a storage that is pickled.
     """
 
-    def __init__(self, backend: RDBStorage, patience: Patience, url: str) -> None:
+    def __init__(
+        self, backend: RDBStorage, patience: Patience, *, again: tuple[Callable[..., Any], tuple[Any, ...]]
+    ) -> None:
         self._rdb = backend
         self._cached = optuna.storages.get_storage(backend)
         self.patience = patience
-        self._url = url
+        self._again = again
         self._claimed: FrozenTrial | None = None
         self._claimed_of = -1
         # Connections are closed when nobody holds the storage any more.
         weakref.finalize(self, backend.engine.dispose)
 
-    def __reduce__(self) -> tuple[Callable[..., ResilientStorage], tuple[str, float]]:
-        return _reopen, (self._url, self.patience.seconds)
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._again
 
     @property
     def engine(self) -> sa.Engine:
@@ -265,9 +267,3 @@ _PARAMETER_OF_RUNNING = (
     )
     .execution_options(preserve_rowcount=True)
 )
-
-
-def _reopen(url: str, seconds: float) -> ResilientStorage:
-    from .rdb import open_storage
-
-    return open_storage(url, create=False, outage=seconds)

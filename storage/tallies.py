@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from .optuna_tables import TRIALS, USER_ATTRIBUTES, VALUES
 from .resilient import ResilientStorage
+from .tables import TRIALS, USER_ATTRIBUTES, VALUES
 
 
 def open_tickets(storage: ResilientStorage, study_id: int) -> int:

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState
 
-from .optuna_tables import (
+from .resilient import ResilientStorage
+from .tables import (
     PARAMETERS,
     STUDIES,
     STUDY_ATTRIBUTES,
@@ -27,7 +28,6 @@ from .optuna_tables import (
     VALUES,
     stored_value,
 )
-from .resilient import ResilientStorage
 
 Attributes = Mapping[str, str]
 """User attributes of a study, still as JSON."""

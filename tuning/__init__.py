@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .machine import Machines
     from .spec import SpecError, StudySpec, parse_spec
     from .study import TuneResult, tune
 
 _HOMES = {
+    "Machines": "machine",
     "SpecError": "spec",
     "StudySpec": "spec",
     "TuneResult": "study",
@@ -17,7 +19,7 @@ _HOMES = {
     "tune": "study",
 }
 
-__all__ = ["SpecError", "StudySpec", "TuneResult", "parse_spec", "tune"]
+__all__ = ["Machines", "SpecError", "StudySpec", "TuneResult", "parse_spec", "tune"]
 
 
 def __getattr__(name: str) -> object:

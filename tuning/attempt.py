@@ -9,7 +9,6 @@ import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -23,12 +22,11 @@ from ..objectives.holdout import TrialResult, holdout
 from ..objectives.memory import is_out_of_memory
 from ..objectives.training import FitSettings
 from ..storage import spool, tickets
-from ..storage.artifacts import Artifacts
 from ..storage.dataset import Dataset
 from ..storage.mistakes import Mistake
 from ..storage.outages import StorageUnavailable
-from ..storage.resilient import ResilientStorage
 from ..storage.tickets import Claim
+from .bench import Bench
 from .keepsakes import keep_best
 from .samplers import claim_sampler
 from .space import labels
@@ -40,26 +38,6 @@ _log = logging.getLogger("greentune.worker")
 
 class OutOfMemory(Exception):
     """The process has run out of memory once, so it is to be replaced."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a worker works with.
-
-    Attributes:
-        url: of the database.
-        artifacts: folder for checkpoints and models; None: no such folder here.
-        fresh: whether this process has trained nothing before.
-    """
-
-    study: optuna.Study
-    storage: ResilientStorage
-    url: str
-    spec: StudySpec
-    dataset: Dataset
-    artifacts: Artifacts | None
-    stop: StopSignal
-    fresh: bool
 
 
 def attempt(bench: Bench, claim: Claim) -> TrialState | None:

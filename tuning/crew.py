@@ -129,14 +129,15 @@ class Crew:
         Args:
             results: how many results a study has now.
         """
+        gone = [slot for slot in self.busy if slot.process is not None and slot.process.poll() is not None]
+        kernel_kills_left = self._new_kernel_kills()
         ended = []
-        for slot in self.busy:
+        for slot in gone:
             assert slot.process is not None
             assert slot.study is not None
-            if slot.process.poll() is None:
-                continue
             code, pid, slot.process = slot.process.returncode, slot.process.pid, None
-            killed = code == -signal.SIGKILL and self._kernel_has_killed()
+            killed = code == -signal.SIGKILL and kernel_kills_left > 0
+            kernel_kills_left -= killed
             ended.append(Ended(slot, pid, code, slot.study, killed or code == records.EXIT_OOM))
             if code in (0, records.EXIT_OOM, records.EXIT_TIMEOUT):
                 slot.crashes = 0
@@ -145,9 +146,9 @@ class Crew:
             slot.not_before = time.monotonic() + min(LONGEST_BACK_OFF_SECONDS, 0.25 * 2**slot.crashes)
         return ended
 
-    def _kernel_has_killed(self) -> bool:
+    def _new_kernel_kills(self) -> int:
         before, self._kills = self._kills, kernel_kills()
-        return self._kills > before
+        return self._kills - before
 
     def any_ended(self) -> bool:
         """Whether :meth:`collect` would find somebody."""
@@ -211,8 +212,11 @@ def exit_reason(code: int, *, out_of_memory: bool = False) -> str:
 
 
 def kernel_kills() -> int:
-    """How many processes of this control group the kernel has killed for want of memory; 0 where it does not tell."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+    """How many processes the kernel has killed for want of memory; 0 where it does not tell.
+
+    In a container those of its control group, on a machine of one's own all.
+    """
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat"):
         try:
             lines = Path(path).read_text().splitlines()
         except OSError:

@@ -7,17 +7,14 @@ the old ones, and the lists that stand in the trial table are replaced by the lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 
-from ..storage.optuna_tables import PARAMETERS, TRIALS
 from ..storage.resilient import ResilientStorage
-from .space import Choices, Range, label, parse_space
-
-if TYPE_CHECKING:
-    from .spec import StudySpec
+from ..storage.tables import PARAMETERS, TRIALS
+from .space import Choices, Range, Space, label, parse_space
 
 
 def extended_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -41,7 +38,7 @@ def extended_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict
     return {name: merged[name] for name in old if name in merged}, refused
 
 
-def extend(storage: ResilientStorage, study_id: int, new: StudySpec) -> None:
+def extend(storage: ResilientStorage, study_id: int, space: Space) -> None:
     """Make the lists of choices in the trial table those of the new space.
 
     Those of a parameter that has not grown now are looked at too: a worker may have written the old list just after an
@@ -49,7 +46,7 @@ def extend(storage: ResilientStorage, study_id: int, new: StudySpec) -> None:
     """
     written = {
         parameter.name: distribution_to_json(CategoricalDistribution(parameter.labels))
-        for parameter in new.parsed_space().parameters
+        for parameter in space.parameters
         if isinstance(parameter, Choices)
     }
     of_study = PARAMETERS.c.trial_id.in_(sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id))

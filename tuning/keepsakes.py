@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from ..reports.forecast_file import write_forecast
 from ..storage import tallies
 from ..storage.dataset import Dataset
 from ..storage.windows import Windows
-
-if TYPE_CHECKING:
-    from .attempt import Bench
+from .bench import Bench
 
 FORECASTS_KEPT = 500
 

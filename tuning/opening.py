@@ -176,6 +176,6 @@ def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tup
             "data": stored.data.model_copy(update={"path": spec.data.path}),
         }
     )
-    extend(database, study._study_id, resumed)
+    extend(database, study._study_id, resumed.parsed_space())
     records.write_spec(study, resumed)
     return study, resumed

@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 
 from ..storage import fleet, tallies, tickets
 from ..storage.mistakes import Mistake
-from ..storage.optuna_tables import STUDIES, STUDY_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from ..storage.resilient import ResilientStorage
+from ..storage.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS, USER_ATTRIBUTES
 from . import gate, queue, records
 from .crew import Crew, Ended, Slot, exit_reason
 from .gate import Gate

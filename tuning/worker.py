@@ -30,8 +30,9 @@ from ..storage.rdb import open_storage
 from ..storage.resilient import ResilientStorage
 from ..storage.tickets import Claim
 from . import gate, queue, records
-from .attempt import Bench, OutOfMemory, attempt, give_up
+from .attempt import OutOfMemory, attempt, give_up
 from .beat import Heart
+from .bench import Bench
 from .gate import Gate
 from .owner import owner_of, this_worker
 from .pruners import make_pruner

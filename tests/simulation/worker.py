@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from greentune.objectives.holdout import TrialResult
 from greentune.objectives.training import FitResult
 from greentune.storage import tickets
-from greentune.storage.optuna_tables import TRIALS
+from greentune.storage.tables import TRIALS
 from greentune.storage.tickets import Claim
 from greentune.tuning import attempt, worker
 from tests.simulation import outages
@@ -38,6 +38,8 @@ def train(_builder: str, parameters: dict[str, Any], _data: Any, settings: Any, 
     """As many epochs as told, and a number that follows from the parameters alone."""
     n_epochs = int(os.environ.get("SIMULATED_REPORTS", "1"))
     value = right_value(parameters)
+    if settings.batch_size > int(os.environ.get("SIMULATED_MEMORY", "1000000")):
+        raise MemoryError(f"a batch of {settings.batch_size}")
     if n_epochs == 0:
         time.sleep(seconds())
     for epoch in range(n_epochs):
@@ -46,7 +48,8 @@ def train(_builder: str, parameters: dict[str, Any], _data: Any, settings: Any, 
             listener(epoch, {settings.monitor: value + n_epochs - 1 - epoch})
     history = {"loss": [value], settings.monitor: [value]}
     fit = FitResult(settings.monitor, value, n_epochs - 1, history, [], 1, "epochs")
-    return TrialResult(fit, {"val_mse": value}, model=None)
+    told = {"val_mse": value, "batch_size": settings.batch_size, "accumulated": settings.gradient_accumulation}
+    return TrialResult(fit, told, model=None)
 
 
 def claim_carelessly(storage: Any, study_id: int, owner: dict[str, Any], **_given: Any) -> Claim | None:

@@ -1,0 +1,124 @@
+"""A worker that stands still for longer than anybody waits comes back: its ticket has one result, and it goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from greentune.storage.resilient import ResilientStorage
+from greentune.tuning import queue
+from greentune.tuning.spec import StudySpec
+
+from ..simulation.processes import nothing_left, start_supervisor, wait_for_end
+from ..simulation.study import WORKER, new_study, spec_of, wrong_with
+from .real import wait_until
+from .size import ZOMBIE_ROUNDS
+
+pytestmark = pytest.mark.slow
+
+EXPIRY_SECONDS = 1.5
+VARIABLES = {"SIMULATED_SECONDS": "0.4", "SIMULATED_REPORTS": "2"}
+DROPPED = re.compile(r"trial (\d+) (?:was declared dead meanwhile|came late and was dropped)")
+
+Study = tuple[ResilientStorage, optuna.Study, StudySpec]
+
+
+@pytest.fixture
+def thirty_tickets(database_url: str, tmp_path: Path) -> Study:
+    spec = spec_of(
+        f"zombie-{os.getpid()}",
+        space={
+            "lstm_units": [[n] for n in range(1, 11)],
+            "dropout_rate": [0.1, 0.2, 0.3],
+            "learning_rate": [0.001],
+            "batch_size": [16],
+        },
+        run={"beat_seconds": 0.3, "expiry_seconds": EXPIRY_SECONDS},
+    )
+    return *new_study(database_url, spec, tmp_path), spec
+
+
+def stand_still(study: optuna.Study) -> tuple[int, int]:
+    """Stop a worker in the middle of a trial.
+
+    Returns:
+        its process, and the number of the trial.
+    """
+
+    def running() -> Any:
+        rows = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return next(((t.user_attrs["owner"]["pid"], t.number) for t in rows if t.intermediate_values), None)
+
+    pid, number = wait_until(running, seconds=60)
+    os.kill(pid, signal.SIGSTOP)
+    return int(pid), int(number)
+
+
+def reason_of(study: optuna.Study, number: int) -> str | None:
+    reason: str | None = study.get_trials(deepcopy=False)[number].user_attrs.get("reason")
+    return reason
+
+
+def assert_one_result_and_the_worker_went_on(
+    study: optuna.Study, spec: StudySpec, pid: int, number: int, woken: float, said: str
+) -> None:
+    assert wrong_with(study, spec) == []
+    failed = {t.number: t.user_attrs["reason"] for t in study.trials if t.state is TrialState.FAIL}
+    assert failed == {number: "lost"}
+    assert DROPPED.findall(said) == [str(number)]
+    later = [t for t in study.trials if t.user_attrs["owner"]["pid"] == pid and t.number != number]
+    after = [t for t in later if t.datetime_start is not None and t.datetime_start.timestamp() > woken]
+    assert [t.state for t in after] == [TrialState.COMPLETE] * len(after)
+    assert after, "the worker did not go on"
+
+
+@pytest.mark.parametrize("_round", range(ZOMBIE_ROUNDS))
+def test_worker_that_stood_still_under_a_supervisor(
+    thirty_tickets: Study, database_url: str, tmp_path: Path, _round: int
+) -> None:
+    _, study, spec = thirty_tickets
+    supervisor = start_supervisor(database_url, spec.study, workers=2, folder=tmp_path, **VARIABLES)
+    with nothing_left(spec.study):
+        pid, number = stand_still(study)
+        wait_until(lambda: reason_of(study, number) == "lost", seconds=30)  # the supervisor has found out
+        woken = time.time()
+        os.kill(pid, signal.SIGCONT)
+        wait_for_end(supervisor, spec.study, tmp_path, seconds=60)
+    assert supervisor.returncode == 0, (tmp_path / "supervisor.log").read_text()
+    said = "".join(path.read_text() for path in (tmp_path / "logs").glob("worker-*.log"))
+    assert_one_result_and_the_worker_went_on(study, spec, pid, number, woken, said)
+
+
+@pytest.mark.parametrize("_round", range(ZOMBIE_ROUNDS))
+def test_worker_that_stood_still_without_a_supervisor(
+    thirty_tickets: Study, database_url: str, tmp_path: Path, _round: int
+) -> None:
+    storage, study, spec = thirty_tickets
+    environment = os.environ | VARIABLES | {"GREENTUNE_STORAGE": database_url}
+    workers = [
+        subprocess.Popen(
+            [*WORKER, "--study", spec.study, "--worker", str(n)], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for n in range(2)
+    ]
+    with nothing_left(spec.study):
+        pid, number = stand_still(study)
+        time.sleep(EXPIRY_SECONDS / 2)
+        planned = queue.plan(spec)
+        assert queue.reconcile(study, storage, planned, spec.run).lost == 0, "it was given up before its time"
+        time.sleep(EXPIRY_SECONDS / 2 + 0.5)
+        assert queue.reconcile(study, storage, planned, spec.run).lost == 1  # as somebody on another machine does
+        woken = time.time()
+        os.kill(pid, signal.SIGCONT)
+        said = "".join(worker.communicate(timeout=60)[1] for worker in workers)
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert_one_result_and_the_worker_went_on(study, spec, pid, number, woken, said)
