@@ -50,7 +50,6 @@ _POSTGRES_SETTINGS: dict[str, Any] = {
         "options": " ".join(f"-c {name}={value}" for name, value in _POSTGRES_OPTIONS.items()),
     },
 }
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 def open_storage(
@@ -192,15 +191,16 @@ def _cannot_open(url: str, reason: str) -> StorageError:
 
 
 def _refuse_foreign_file(path: Path) -> None:
-    with path.open("rb") as handle:
-        if handle.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
-            raise StorageError(
-                f"`storage` must be an SQLite database; {path} is another kind of file. Name another file."
-            )
+    # Never with open(): closing a file gives up all locks that this process has on it. If somebody here has the
+    # database open already, the next process that leaves would take itself for the last and remove the log under us.
     with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         try:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise StorageError(
+                    f"`storage` must be an SQLite database; {path} is another kind of file. Name another file."
+                ) from None
             raise StorageError(
                 f"{path} cannot be read as a database ({error}). Restore it, or name another."
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,5 +70,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     try:
         yield Postgres(server)
     finally:
-        Postgres(server).start()  # a test that failed may have left it stopped
+        # At once: a test that failed may have left it stopped, or clients that it would wait for.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            Postgres(server).stop()
         server.cleanup()

@@ -251,7 +251,7 @@ class Service:
         return tallies.results(self._storage, study_id)
 
     def _idle_for_too_long(self) -> bool:
-        if self._crew.busy:
+        if self._crew.busy or not self._crew.free():  # at work, or held back after a crash
             self._worked = time.monotonic()
         return self._idle_exit is not None and time.monotonic() - self._worked > self._idle_exit
 

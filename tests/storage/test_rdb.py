@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 from greentune.storage.address import StorageError, redact, storage_url
@@ -127,3 +128,18 @@ def test_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)  # tests may run as root, who may all
     with pytest.raises(StorageError, match="must be writable"):
         open_storage(tmp_path / "a.db")
+
+
+def test_second_opening_in_a_process_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """SQLite's last user removes the log: another process must not take itself for the last one."""
+    path = tmp_path / "a.db"
+    first = open_storage(path)
+    study = optuna.create_study(storage=first, study_name="s")
+    open_storage(path)
+    program = "import sys; from greentune.storage.rdb import open_storage; s = open_storage(sys.argv[1], create=False);"
+    write = "s.set_study_user_attr(1, 'written', True)"
+    subprocess.run([sys.executable, "-c", f"{program} {write}", str(path)], check=True)
+    study.set_user_attr("here", True)
+    assert study.user_attrs == {"written": True, "here": True}
+    with contextlib.closing(sqlite3.connect(path)) as third:
+        assert third.execute("SELECT count(*) FROM study_user_attributes").fetchone() == (2,)

@@ -197,7 +197,7 @@ def test_other_data_on_this_host_are_refused_once_and_the_other_study_served(
 def test_workers_that_die_before_their_first_ticket_are_not_started_for_ever(url: str, tmp_path: Path) -> None:
     _, study = small(url, tmp_path, "broken", 3, crash_loop=2)
     broken = (sys.executable, "-c", "import sys; sys.exit(9)")
-    _, said = serve(url, tmp_path, workers=1, idle=1.0, command=broken)
+    _, said = serve(url, tmp_path, workers=1, idle=2.0, command=broken)
     assert "its workers died 2 times in a row" in said[-1]
     assert [t.state for t in study.trials] == [TrialState.WAITING] * 3
     assert records.stopped_by(study) == []
@@ -212,7 +212,7 @@ def test_trials_that_kill_their_workers_stop_the_study(url: str, tmp_path: Path)
         "worker.train = lambda *given, **named: os.kill(os.getpid(), 9)\n"
         "worker.main()\n"
     )
-    _, said = serve(url, tmp_path, workers=1, idle=1.0, command=(sys.executable, "-P", str(deadly)))
+    _, said = serve(url, tmp_path, workers=1, idle=2.0, command=(sys.executable, "-P", str(deadly)))
     assert "failed 2 times in a row" in records.stopped_by(study)[0]
     assert any("SIGKILL" in sentence for sentence in said)
     reasons = Counter(t.user_attrs["reason"] for t in study.trials if t.state is TrialState.FAIL)
