@@ -135,6 +135,12 @@ def leave(storage: ResilientStorage, worker_id: str) -> None:
     )
 
 
+def remove(storage: ResilientStorage, *, machine: str, pid: int) -> None:
+    """Take a worker out of the table that has died without leaving it."""
+    gone = WORKERS.delete().where(WORKERS.c.machine == machine, WORKERS.c.pid == pid)
+    storage.transaction(lambda connection, _again: connection.execute(gone))
+
+
 def workers(storage: ResilientStorage) -> list[Worker]:
     """Everybody in the table, those who have died silently included; see `Worker.silence`."""
     return storage.transaction(lambda connection, _again: read_workers(connection))

@@ -133,7 +133,7 @@ class _Attempt:
                 self._end(TrialState.FAIL, reason="recycled", detail="the process had grown over its memory limit")
             case reason:
                 self._save()
-                self._end(TrialState.FAIL, reason=reason, detail="the worker was asked to stop")
+                self._end(TrialState.FAIL, reason=reason, detail="the worker was asked to stop, or its supervisor died")
         raise interruption
 
     def _end(self, state: TrialState, *, value: float | None = None, **facts: Any) -> TrialState | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -140,7 +141,7 @@ def pause(
 
     found, _ = _loaded(study, storage, out)
     records.order(found, records.PAUSE_NOW if now else records.PAUSE)
-    name, running = found.study_name, "go back to the queue" if now else "are finished"
+    name, running = found.study_name, "go back to the queue" if now else "will be finished"
     print(f"study {name} is paused: running trials {running}; `tune resume --study {name}` goes on")
 
 
@@ -208,9 +209,14 @@ def work(
     share: Annotated[bool, typer.Option("--share", help="Leave when another study needs workers more.")] = False,
 ) -> None:
     """Work off tickets of a study until none is left. Started by `tune` and `tune worker`."""
+    import logging
+
     from .worker import work as run
 
-    raise typer.Exit(run(study, worker=worker, parent=parent, share=share))
+    code = run(study, worker=worker, parent=parent, share=share)
+    logging.shutdown()
+    # Not through the interpreter's end: threads of JAX may still compile for an interrupted trial, and crash in it.
+    os._exit(code)
 
 
 _ENQUEUED = {
@@ -225,8 +231,9 @@ _ENQUEUED = {
 def _status(database: ResilientStorage, study: str | None, *, as_json: bool, indent: int | None) -> str:
     from ..storage import fleet
     from . import records
+    from .owner import is_gone
     from .snapshot import take_snapshot
-    from .summary import fleet_lines, status_lines
+    from .summary import EXPIRY_SECONDS, fleet_lines, status_lines
 
     names = records.study_names(database) if study is None else [study]
     found = [records.load_study(database, name) for name in names] or [records.load_study(database, None)]
@@ -236,7 +243,8 @@ def _status(database: ResilientStorage, study: str | None, *, as_json: bool, ind
         workers = [each for each in workers if each.study == study]
     if as_json:
         shown: dict[str, Any] = {"studies": [each.to_json() for each in snapshots]}
-        return json.dumps(shown | {"fleet": [each.to_json() for each in workers]}, indent=indent)
+        fleet_rows = [each.to_json() | {"gone": is_gone(each, EXPIRY_SECONDS)} for each in workers]
+        return json.dumps(shown | {"fleet": fleet_rows}, indent=indent)
     lines = [line for snapshot in snapshots for line in status_lines(snapshot)]
     return "\n".join([*lines, *(fleet_lines(workers, snapshots) if workers else [])])
 

@@ -25,6 +25,7 @@ def export(
     quiet: o.QuietOption = False,
 ) -> None:
     """Retrain a trial of a study (default: the best of the newest), evaluate it and write bundle and report."""
+    from ..storage.locks import file_lock
     from . import delivery, records, table
     from .opening import writable
     from .summary import delivered_lines
@@ -35,7 +36,13 @@ def export(
     target = None if bundle is None else bundle.resolve()
     folder = writable(out / spec.study)
     table.write_table(found, spec, folder)
-    delivered = delivery.deliver_in_child(spec, url, folder, trial=trial, bundle=target, say=silent if quiet else say)
+    tell = silent if quiet else say
+    what = "the best trial" if trial is None else f"trial {trial}"
+    tell(
+        f"study {spec.study}: retraining {what} for up to {spec.final.epochs} epochs, then test part, bundle and report"
+    )
+    with file_lock(folder / delivery.LOCK):  # `tune` may be at it, too
+        delivered = delivery.deliver_in_child(spec, url, folder, trial=trial, bundle=target, say=tell)
     print(json.dumps(delivered, indent=2) if as_json else "\n".join(delivered_lines(delivered)))
 
 

@@ -18,6 +18,8 @@ from .snapshot import Snapshot
 from .spec import StudySpec
 
 RESULT = "result.json"
+LOCK = ".delivery.lock"
+"""Of several commands at one study one delivers at a time."""
 
 
 class DeliveryError(Mistake):

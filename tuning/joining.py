@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 
-from ..storage import fleet, spool
+from ..storage import fleet, spool, tallies
 from ..storage.address import redact
 from ..storage.resilient import ResilientStorage
 from . import records
@@ -47,8 +47,9 @@ def join_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = records.load_study(storage, name)
     spec = records.read_spec(study)
+    _refuse_stopped(study)
     load_study_data(study, spec)
-    places = _places(storage, spec.backend, machines)
+    places = _places(storage, spec.backend, machines)[: max(1, tallies.open_tickets(storage, study._study_id))]
     spool.replay(storage, url)
     crew = Crew(places, url, _logs(out), command=command)
     with Progress(epochs=spec.training.epochs, until=None, workers=len(places), quiet=quiet) as progress:
@@ -58,6 +59,19 @@ def join_study(
         left = f"{counted(waiting, 'ticket')} left" if waiting else "no ticket is left"
         progress.say(f"study {name}: {outcome.value}; {left}")
     return outcome
+
+
+def _refuse_stopped(study: optuna.Study) -> None:
+    """A study that was stopped has no work for anybody.
+
+    Raises:
+        SpecError: with the order or the reason, and the command that goes on.
+    """
+    name, reasons = study.study_name, records.stopped_by(study)
+    if study.user_attrs.get(records.CONTROL) == records.STOP:
+        raise SpecError(f"The study '{name}' is stopped. `tune resume --study {name}` goes on with it; then join.")
+    if reasons:
+        raise SpecError([f"The study '{name}' has stopped: {' '.join(reasons)}"])
 
 
 def serve_studies(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..objectives.runtime import check_gpus, gpu_memory_mb, usable_gpus
+from ..objectives.runtime import check_gpus, gpu_memory_mb, resolve_backend, usable_gpus
 from ..storage.rdb import CONNECTIONS_PER_PROCESS
 from ..storage.resilient import ResilientStorage
 from . import gate, queue, records
@@ -94,6 +94,19 @@ def launcher(opened: Opened, machines: Machines, waiting: int) -> Local | OnRay:
     found = local_places(opened.spec.backend, machines)[: max(1, waiting)]
     check_connections(opened.storage, len(found))
     return Local(opened, found)
+
+
+def machine_mistakes(machines: Machines, backend: str) -> list[str]:
+    """What is wrong with the machines that a run asks for, one sentence each; looked at before anything is written.
+
+    Args:
+        backend: as asked for; ``auto`` too.
+    """
+    found = machines.mistakes()
+    if machines.gpus is not None and not found:
+        known = backend if backend in ("jax", "tensorflow") else resolve_backend("auto")
+        found += check_gpus(machines.gpus, usable_gpus(known))
+    return found
 
 
 def local_places(backend: str, machines: Machines) -> list[Place]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def open_study(
     out: Path,
     artifacts: Path | None = None,
     mistakes: list[str] | None = None,
+    check: Callable[[ResilientStorage], None] = lambda _storage: None,
     start_clock: bool = True,
 ) -> Opened:
     """Check everything, then create the study or go on with it, and put its tickets into the queue.
@@ -59,6 +60,7 @@ def open_study(
         storage: database URL or SQLite file; None: what the environment names, or ``greentune.db`` in `out`.
         artifacts: folder for checkpoints and models; None: ``artifacts`` in the folder of the study.
         mistakes: what is wrong with options that are none of the specification's; told together with the rest.
+        check: refuses the database by raising, before anything is written to it.
         start_clock: whether the time limit counts from now, or from the first claim.
 
     Raises:
@@ -68,6 +70,7 @@ def open_study(
     out_folder = writable(out)
     url = storage_url(find_storage(storage) or out_folder / records.DATABASE)
     database = open_storage(url)
+    check(database)
     fleet.ensure_table(database)
     folder = out_folder / spec.study
     with named_lock(database.engine, spec.study):

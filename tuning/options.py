@@ -12,7 +12,7 @@ import typer
 
 from ..storage.mistakes import Mistake
 
-_DATA, _SEARCH, _TRIALS, _RUN, _RAY = "Data", "Search", "Trials", "Run", "Ray (needs greentune[ray])"
+_DATA, _SEARCH, _TRIALS, _RUN, _RAY = "Data", "Search", "Trials", "Run", "Ray (an extra of greentune: ray)"
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Study file (TOML). Options win over it.")]
 DataOption = Annotated[

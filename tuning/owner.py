@@ -59,6 +59,11 @@ def why_dead(owner: Mapping[str, Any], fleet: Mapping[str, Worker], expiry: floa
     return EXPIRED.format(known.silence) if known.silence > expiry else None
 
 
+def is_gone(worker: Worker, expiry: float) -> bool:
+    """Whether a worker in the table has died without leaving it."""
+    return why_dead(owner_of(worker, 0), {worker.id: worker}, expiry) is not None
+
+
 @cache
 def this_machine() -> str:
     """Name of this boot of this machine and of the space of process ids: a pid means nothing outside of both."""

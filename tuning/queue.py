@@ -104,6 +104,7 @@ def give_back(study: optuna.Study, storage: ResilientStorage, *, pid: int, reaso
         return Changes([(row, reason, detail) for row in running if mine <= row.attributes.get("owner", {}).items()])
 
     tickets.revise(storage, study._study_id, decide)
+    fleet.remove(storage, machine=this_machine(), pid=pid)
 
 
 def compare(

@@ -23,7 +23,8 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
-_REQUEUED = ("lost", "interrupted", "paused", "recycled", "duplicate", "withdrawn")
+_BACK = ("lost", "interrupted", "paused", "recycled")
+_REQUEUED = (*_BACK, "duplicate", "withdrawn")
 """Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
 
 
@@ -56,6 +57,7 @@ class Snapshot:
 
     Attributes:
         open: tickets that wait or are in hand; trials that others begin with Optuna itself do not count.
+        returning: tickets whose worker ended, and that the next worker to come puts back into the queue.
         control: what was ordered: ``run``, ``pause``, ``pause-now`` or ``stop``.
         stopped: why the study has stopped by itself; empty when it has not.
     """
@@ -74,6 +76,7 @@ class Snapshot:
     workers: tuple[Running, ...]
     trial_seconds: float | None
     open: int = 0
+    returning: int = 0
     control: str = records.RUN
     stopped: tuple[str, ...] = ()
 
@@ -113,11 +116,18 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         best=best_of(trials, parse_space(tables["space"])[0]),
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
+        returning=_returning(trials),
         open=sum(t.state in _OPEN and "ticket" in t.user_attrs for t in trials),
         control=str(attributes.get(records.CONTROL, records.RUN)),
         stopped=tuple(attributes.get(records.STOPPED, ())),
         **counts,
     )
+
+
+def _returning(trials: Sequence[FrozenTrial]) -> int:
+    """Tickets whose last row says that they go back, before somebody has put the new row into the queue."""
+    last = {t.user_attrs["ticket"]: t for t in trials if "ticket" in t.user_attrs}
+    return sum(t.state is TrialState.FAIL and t.user_attrs.get("reason") in _BACK for t in last.values())
 
 
 def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:

@@ -15,7 +15,7 @@ from ..reports.bundle import check_folder
 from ..storage.address import redact
 from ..storage.locks import file_lock
 from . import delivery, table
-from .launch import launcher
+from .launch import check_connections, launcher, machine_mistakes
 from .machine import Machines
 from .opening import Opened, open_study
 from .presets import with_preset
@@ -109,7 +109,8 @@ def tune(
         storage=storage,
         out=Path(out),
         artifacts=None if artifacts is None else Path(artifacts),
-        mistakes=asked.mistakes(),
+        mistakes=machine_mistakes(asked, str(raw.get("backend", "auto"))),
+        check=lambda database: check_connections(database, asked.workers or 1),
     )
     spec, folder = opened.spec, opened.folder
     check_folder(folder / "bundle")
@@ -145,7 +146,7 @@ def _deliver(spec: StudySpec, url: str, folder: Path, snapshot: Snapshot, progre
     """The winner's figures, from an earlier run where nothing has changed since; None when it was interrupted."""
     assert snapshot.best is not None
     try:
-        with file_lock(folder / ".delivery.lock"):  # of two commands at one study the second finds what the first made
+        with file_lock(folder / delivery.LOCK):  # of two commands at one study the second finds what the first made
             delivered = delivery.earlier(folder, snapshot)
             if delivered is not None:
                 return delivered

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .owner import is_gone
 from .snapshot import Snapshot
 from .wording import best_text, duration
 
@@ -59,6 +60,8 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     )
     orders = {"pause": " (paused)", "pause-now": " (paused)", "stop": " (stopped)"}
     lines = [f"{snapshot.study}: {counts}{orders.get(snapshot.control, '')}"]
+    if snapshot.returning:
+        lines.append(f"  tickets that the next worker to come puts back into the queue: {snapshot.returning}")
     lines += [f"  stopped: {sentence}" for sentence in snapshot.stopped]
     if snapshot.requeued:
         lines.append(
@@ -73,6 +76,10 @@ def status_lines(snapshot: Snapshot) -> list[str]:
         epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}"
         lines.append(f"  trial {trial.number}: {epoch}, worker {trial.worker} on {trial.host}, pid {trial.pid}")
     return lines
+
+
+EXPIRY_SECONDS = 60.0
+"""A worker that was not heard of for so long is shown as gone; a study may say otherwise for its own queue."""
 
 
 def fleet_lines(workers: Sequence[Worker], snapshots: Sequence[Snapshot]) -> list[str]:
@@ -90,7 +97,7 @@ def fleet_lines(workers: Sequence[Worker], snapshots: Sequence[Snapshot]) -> lis
                 worker.study or "-",
                 "-" if trial is None else str(trial.number),
                 "-" if trial is None or trial.epoch is None else str(trial.epoch + 1),
-                f"{duration(worker.age)} ago",
+                f"{duration(worker.age)} ago" + (", gone" if is_gone(worker, EXPIRY_SECONDS) else ""),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ from .size import FULL
 
 pytestmark = pytest.mark.slow
 
-EPOCHS, KILLED_AFTER = 12, 7
+EPOCHS, KILLED_AFTER, AT_THE_LATEST = 12, 7, 9
+"""A machine that is busy with other tests delivers a signal late."""
 MIDDLE_SECONDS = 0.12
 """From the report of an epoch to the middle of the next: by then the state of the first is written."""
 
@@ -41,23 +43,25 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> FrozenTrial:
     (trial,) = trials_of(sqlite_of(folder))
     assert "goes on" not in log_of(folder)
     assert len(trial.intermediate_values) == EPOCHS
-    assert trial.user_attrs["best_epoch"] > KILLED_AFTER, "its number must not be known before the signal"
+    assert trial.user_attrs["best_epoch"] >= AT_THE_LATEST, "its number must not be known before the signal"
     return trial
 
 
 def assert_went_on(url: str, folders: list[Path], uninterrupted: FrozenTrial, *, reason: str) -> None:
-    """The first row failed in its eighth epoch, the second has every epoch and every number of an unbroken trial."""
+    """The first row failed in the middle, the second went on there and has every number of an unbroken trial."""
     first, second = trials_of(url)
     assert (first.state, first.user_attrs["reason"]) == (TrialState.FAIL, reason)
-    assert len(first.intermediate_values) == KILLED_AFTER, "the signal came in another epoch than it was meant for"
+    done = len(first.intermediate_values)
+    assert KILLED_AFTER <= done <= AT_THE_LATEST, "the signal came in another epoch than it was meant for"
     assert (second.state, second.user_attrs["attempt"]) == (TrialState.COMPLETE, 2)
     said = "\n".join(log_of(folder) for folder in folders)
-    assert f"trial 1 goes on after epoch {KILLED_AFTER} of an earlier attempt" in said
+    (after,) = re.findall(r"trial 1 goes on after epoch (\d+) of an earlier attempt", said)
+    assert int(after) in (done, done - 1), "an epoch is reported a moment before its state is kept"
     assert second.intermediate_values == uninterrupted.intermediate_values
     assert second.value == uninterrupted.value
     assert second.user_attrs["values"] == uninterrupted.user_attrs["values"]
     assert second.user_attrs["best_epoch"] == uninterrupted.user_attrs["best_epoch"]
-    assert not list(folders[0].rglob("trial-*.npz"))
+    assert not list(folders[0].parent.rglob("trial-*.npz"))
 
 
 def completed(url: str) -> bool:
@@ -98,4 +102,4 @@ def test_trial_of_a_host_that_was_stopped_goes_on_at_another(
         assert running.wait(timeout=60) == 130
     assert [path.name for path in (tmp_path / "shared").rglob("*.npz")] == ["trial-0.npz"]
     run(there, database_url, *join)
-    assert_went_on(database_url, [tmp_path, there], uninterrupted, reason="interrupted")
+    assert_went_on(database_url, [here, there], uninterrupted, reason="interrupted")

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,10 @@ def assert_one_result_and_the_worker_went_on(
 ) -> None:
     assert wrong_with(study, spec) == []
     failed = {t.number: t.user_attrs["reason"] for t in study.trials if t.state is TrialState.FAIL}
-    assert failed == {number: "lost"}
-    assert DROPPED.findall(said) == [str(number)]
+    # On a machine that is busy with other tests the other worker may be late with its beats as well.
+    assert failed[number] == "lost"
+    assert set(failed.values()) == {"lost"}
+    assert sorted(DROPPED.findall(said)) == sorted(map(str, failed)), "a result was dropped without a word"
     later = [t for t in study.trials if t.user_attrs["owner"]["pid"] == pid and t.number != number]
     after = [t for t in later if t.datetime_start is not None and t.datetime_start.timestamp() > woken]
     assert [t.state for t in after] == [TrialState.COMPLETE] * len(after)
@@ -116,19 +118,22 @@ def test_worker_that_stood_still_under_a_supervisor(database_url: str, tmp_path:
 def test_worker_that_stood_still_without_a_supervisor(database_url: str, tmp_path: Path, _round: int) -> None:
     storage, study, spec = some_tickets(database_url, tmp_path, 16)
     environment = os.environ | VARIABLES | {"GREENTUNE_STORAGE": database_url}
-    workers = [
-        subprocess.Popen(
-            [*WORKER, "--study", spec.study, "--worker", str(n)], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for n in range(2)
-    ]
-    with nothing_left(spec.study):
+    command = [*WORKER, "--study", spec.study, "--worker"]
+    with ExitStack() as stack:
+        workers = [
+            subprocess.Popen([*command, str(n)], env=environment, stderr=subprocess.PIPE, text=True) for n in range(2)
+        ]
+        for worker in workers:
+            stack.enter_context(worker)
+            stack.callback(worker.kill)
         pid, number = stand_still(study, database_url)
         time.sleep(EXPIRY_SECONDS / 2)
         planned = queue.plan(spec)
-        assert queue.reconcile(study, storage, planned, spec.run).lost == 0, "it was given up before its time"
+        queue.reconcile(study, storage, planned, spec.run)  # as somebody on another machine does
+        assert reason_of(study, number) is None, "it was given up before its time"
         time.sleep(EXPIRY_SECONDS / 2 + 0.5)
-        assert queue.reconcile(study, storage, planned, spec.run).lost == 1  # as somebody on another machine does
+        queue.reconcile(study, storage, planned, spec.run)
+        assert reason_of(study, number) == "lost"
         woken = time.time()
         os.kill(pid, signal.SIGCONT)
         said = "".join(worker.communicate(timeout=60)[1] for worker in workers)

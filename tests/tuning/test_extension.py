@@ -35,7 +35,11 @@ RATES = [0.0, 0.2]
         ([1, 2], [1, 2, 3], [1, 2, 3]),
         ([1, 3], [1, 2, 3], [1, 3, 2]),  # the places of the old ones stay
         ([[64, 32]], [[32], [64, 32]], [[64, 32], [32]]),
-        ({"choices": [1], "when": {"a": 1}}, {"choices": [2, 1], "when": {"a": 1}}, {"choices": [1, 2], "when": {"a": 1}}),
+        (
+            {"choices": [1], "when": {"a": 1}},
+            {"choices": [2, 1], "when": {"a": 1}},
+            {"choices": [1, 2], "when": {"a": 1}},
+        ),
         ({"low": 0, "high": 4}, {"low": 0, "high": 8}, {"low": 0, "high": 8}),
         (
             {"low": 0.2, "high": 0.4, "step": 0.1},
@@ -44,7 +48,7 @@ RATES = [0.0, 0.2]
         ),
         ([1], [1], [1]),
     ],
-)  # fmt: skip
+)
 def test_larger_space_keeps_the_old_values_first(old: Any, new: Any, merged: Any) -> None:
     assert extended_space({"x": old, "a": [1]}, {"x": new, "a": [1]}) == ({"x": merged, "a": [1]}, [])
 
@@ -156,7 +160,7 @@ def test_worker_that_draws_just_after_the_extension_does_no_harm(tmp_path: Path)
 
 def test_smaller_space_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     first = opened(tmp_path)
-    with pytest.raises(SpecError, match="lacks the choice 0.2") as caught:
+    with pytest.raises(SpecError, match=r"lacks the choice 0\.2") as caught:
         opened(tmp_path, space={"dropout_rate": [0.0, 0.1], "learning_rate": [0.01, 0.003]})
     assert "another --study NAME" in str(caught.value)
     assert records.read_spec(first.study).space == first.spec.space
