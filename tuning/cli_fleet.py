@@ -120,7 +120,7 @@ def worker(
     if study is not None and limit is not None:
         raise Mistake("`--idle-exit` is for a worker without --study; with it the worker ends with its study.")
     o.allow_outage(outage)
-    database, url = existing(storage, out)
+    database, url = existing(storage, out, standing=study is None)
     machines = Machines(workers=workers, gpus=o.parse_gpus(gpus), per_gpu=workers_per_gpu)
     if study is not None:
         if join_study(database, url, study, machines, out=out, quiet=quiet) is Outcome.INTERRUPTED:

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 EXIT_NO_WINNER, EXIT_MISTAKE, EXIT_INTERRUPTED = 1, 2, 130
 
 
-def existing(storage: str | None, out: Path, *, outage: float | None = None) -> tuple[ResilientStorage, str]:
+def existing(
+    storage: str | None, out: Path, *, outage: float | None = None, standing: bool = False
+) -> tuple[ResilientStorage, str]:
     """The database that is there already, and its URL.
 
     Args:
+        standing: for a worker that waits for studies: a database server without any may get its tables now.
         outage: seconds for which it may be away; None: as long as for workers.
     """
     from ..storage.address import find_storage, storage_url
@@ -25,7 +28,8 @@ def existing(storage: str | None, out: Path, *, outage: float | None = None) -> 
     from .records import DATABASE
 
     url = storage_url(find_storage(storage) or out / DATABASE)
-    return open_storage(url, create=False, outage=outage), url
+    create = standing and url.startswith("postgresql")
+    return open_storage(url, create=create, outage=outage), url
 
 
 def specification(config: Path | None, given: dict[str, Any]) -> dict[str, Any]:

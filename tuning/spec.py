@@ -140,8 +140,11 @@ class StudySpec(_Section):
         return parse_space(self.space)[0]
 
     def to_json(self) -> str:
-        """The specification as canonical JSON, as it stands in the database."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """The specification as JSON, as it stands in the database.
+
+        The parameters keep their order: that of a grid's points and of a random sequence follows from it.
+        """
+        return json.dumps(self.model_dump(mode="json"))
 
     @classmethod
     def from_json(cls, text: str) -> StudySpec:

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from greentune.storage import fleet, tickets
 from greentune.storage.rdb import open_storage
-from greentune.tuning import joining, records
+from greentune.tuning import joining, queue, records
 from greentune.tuning.extension import extended_space
 from greentune.tuning.machine import Machines
 from greentune.tuning.opening import Opened, open_study
@@ -113,6 +113,18 @@ def test_larger_grid_adds_only_the_new_points(tmp_path: Path) -> None:
     done = Counter(t.user_attrs["ticket"] for t in larger.study.trials if t.state is TrialState.COMPLETE)
     assert list(done.values()) == [1] * 6
     assert opened(tmp_path, space=larger.spec.space).changed.added == 0
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "qmc"])
+def test_plan_is_the_same_once_the_study_has_been_read_back(sampler: str, tmp_path: Path) -> None:
+    """The parameters do not stand in alphabetical order."""
+    space = {"learning_rate": [0.01, 0.003], "dropout_rate": RATES}
+    asked = {"search": {"sampler": sampler, "trials": 3}, "space": space}
+    first = opened(tmp_path, **asked)
+    assert queue.plan(records.read_spec(first.study)) == queue.plan(first.spec)
+    assert opened(tmp_path, **asked).changed.added == 0
+    longer = opened(tmp_path, **(asked | {"search": {"sampler": sampler, "trials": 4}}))
+    assert (longer.changed.added, longer.changed.removed) == (1, 0)
 
 
 def test_more_trials_and_a_wider_range_add_the_difference(tmp_path: Path) -> None:
