@@ -195,17 +195,30 @@ def revise(
 
 
 def read_rows(connection: sa.Connection, study_id: int) -> list[Row]:
-    """Every trial of a study in the order of their numbers."""
-    attributes: dict[int, dict[str, Any]] = {}
-    columns = USER_ATTRIBUTES.c
-    query = sa.select(columns.trial_id, columns.key, columns.value_json).join(
-        TRIALS, TRIALS.c.trial_id == columns.trial_id
+    """Every trial of a study in the order of their numbers.
+
+    In one statement: between two, a claim could come through, and its trial would seem to have no owner.
+    """
+    wanted = sa.and_(USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key.in_(_WANTED))
+    query = (
+        sa.select(
+            TRIALS.c.trial_id,
+            TRIALS.c.number,
+            TRIALS.c.state,
+            TRIALS.c.datetime_complete,
+            USER_ATTRIBUTES.c.key,
+            USER_ATTRIBUTES.c.value_json,
+        )
+        .select_from(TRIALS.outerjoin(USER_ATTRIBUTES, wanted))
+        .where(TRIALS.c.study_id == study_id)
+        .order_by(TRIALS.c.trial_id)
     )
-    for trial_id, key, text in connection.execute(query.where(TRIALS.c.study_id == study_id, columns.key.in_(_WANTED))):
-        attributes.setdefault(trial_id, {})[key] = json.loads(text)
-    trials = sa.select(TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_complete)
-    found = connection.execute(trials.where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.trial_id))
-    return [Row(key, number, state, ended, attributes.get(key, {})) for key, number, state, ended in found]
+    found: dict[int, tuple[int, TrialState, datetime | None, dict[str, Any]]] = {}
+    for trial_id, number, state, ended, key, text in connection.execute(query):
+        attributes = found.setdefault(trial_id, (number, state, ended, {}))[-1]
+        if key is not None:
+            attributes[key] = json.loads(text)
+    return [Row(trial_id, *facts) for trial_id, facts in found.items()]
 
 
 def parameters_of(connection: sa.Connection, trial_ids: Collection[int]) -> dict[int, dict[str, Any]]:

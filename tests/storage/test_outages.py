@@ -94,7 +94,11 @@ def test_other_errors_come_out_at_once() -> None:
     assert calls == [False]
 
 
-def test_patience_ends_and_the_password_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_patience_ends_and_the_password_is_not_said(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greentune.storage.outages.SECONDS_IN_SILENCE", 0.0)
+    caplog.set_level("WARNING", logger="greentune.storage")
     _, attempt = failing(10**6, postgres_error(None))
     began = time.monotonic()
     with pytest.raises(StorageUnavailable) as caught:
