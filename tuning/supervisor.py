@@ -144,7 +144,8 @@ class Supervisor:
             raise SpecError(
                 f"Every worker has died {limit} times in a row, last by {why}. The last words are in {log}."
             )
-        self._progress.say(f"worker {ended.slot.place.worker} ended by {why}; its ticket goes back ({log})")
+        again = "its trial has failed" if reason == "oom" and self._spec.run.oom == "fail" else "its ticket goes back"
+        self._progress.say(f"worker {ended.slot.place.worker} ended by {why}; {again} ({log})")
 
     def _log_sentence(self, ended: Ended) -> str:
         return f"Worker {ended.slot.place.worker} refused to work; the reason is in {self._crew.log_of(ended.slot)}."
