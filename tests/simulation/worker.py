@@ -78,9 +78,10 @@ def note_claims(folder: Path) -> None:
     tickets.claim = noted  # type: ignore[assignment]
 
 
-def wait_for_the_others() -> None:
-    """Until ``SIMULATED_START``, seconds since 1970."""
+def load_nothing(_study: Any, _spec: Any) -> Any:
+    """No data; and with everything else in place wait for the others until ``SIMULATED_START``, seconds since 1970."""
     time.sleep(max(0.0, float(os.environ.get("SIMULATED_START", "0")) - time.time()))
+    return SimpleNamespace(fingerprint=FINGERPRINT)
 
 
 def main() -> None:
@@ -89,14 +90,13 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     attempt.holdout = train
-    worker.load_study_data = lambda _study, _spec: SimpleNamespace(fingerprint=FINGERPRINT)
+    worker.load_study_data = load_nothing
     if "SIMULATED_CARELESS" in os.environ:
         tickets.claim = claim_carelessly  # type: ignore[assignment]
     if "SIMULATED_CLAIMS" in os.environ:
         note_claims(Path(os.environ["SIMULATED_CLAIMS"]))
     if "SIMULATED_OUTAGES" in os.environ:
         outages.prepare(Path(os.environ["SIMULATED_OUTAGES"]))
-    wait_for_the_others()
     parent = given.get("--parent")
     code = worker.work(
         given["--study"],
