@@ -9,7 +9,7 @@ import pytest
 from ..databases import Postgres
 from ..simulation.crowd import crowd
 from ..simulation.study import spec_of
-from .size import EFFICIENCY, EFFICIENCY_WORKERS, LOAD_PROCESSES, STARTING_SECONDS
+from .size import EFFICIENCY, EFFICIENCY_TRIALS, EFFICIENCY_WORKERS, LOAD_PROCESSES, STARTING_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,9 @@ def test_crowd_at_sqlite_loses_nothing(tmp_path: Path) -> None:
 def test_workers_of_one_second_trials_are_busy_with_their_trials(postgres_server: Postgres, tmp_path: Path) -> None:
     postgres_server.configure(max_connections=6 * EFFICIENCY_WORKERS + 20)
     spec = spec_of(
-        "busy", space=SPACE, search={"sampler": "random", "trials": 10 * EFFICIENCY_WORKERS, "pruner": "none"}
+        "busy",
+        space=SPACE,
+        search={"sampler": "random", "trials": EFFICIENCY_TRIALS * EFFICIENCY_WORKERS, "pruner": "none"},
     )
     report = crowd(
         postgres_server.new_database(),
