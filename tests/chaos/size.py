@@ -19,7 +19,7 @@ EFFICIENCY = 0.85 if FULL else 0.6
 STARTING_SECONDS = 100.0 if FULL else 12.0
 """How long all workers of a crowd may take to import what they need."""
 ZOMBIE_ROUNDS = 5 if FULL else 1
-MEMORY_TRIALS = 60 if FULL else 4
+MEMORY_TRIALS = 60 if FULL else 6
 """Each is a new shape, which is compiled anew."""
 TOO_MANY_UNITS = 4_000_000 if FULL else 300_000
 """The latter asks for more than a terabyte, too, and is done in half the time."""
