@@ -85,11 +85,10 @@ def test_trial_of_a_worker_that_got_a_signal_goes_on(
     assert_went_on(database_url, [folder], uninterrupted, reason="lost" if killed else "interrupted")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"] if FULL else ["postgresql"], indirect=True)
 def test_trial_of_a_host_that_was_stopped_goes_on_at_another(
     database_url: str, tmp_path: Path, uninterrupted: FrozenTrial
 ) -> None:
-    if not FULL and database_url.startswith("sqlite"):
-        pytest.skip("in the full size")
     here = study_of(tmp_path / "here", checkpoint_every=50)
     there = tmp_path / "there"
     there.mkdir()
