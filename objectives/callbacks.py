@@ -19,8 +19,8 @@ class Pruned(Exception):
     """A pruner gave this trial up.
 
     Args:
-        epoch: the last epoch trained, from 0.
-        value: the monitored value of that epoch.
+        epoch: the last epoch trained, from 0, or the last step of a trial with several fits.
+        value: the monitored value of that epoch, or what is known of the trial's number.
     """
 
     def __init__(self, epoch: int, value: float) -> None:

@@ -29,6 +29,7 @@ class EpochMonitor(keras.callbacks.Callback):
         monitor: the metric to watch; smaller is better.
         listeners: told each epoch, in this order.
         gradient_norm: computes the gradient norm at the end of an epoch, if wanted.
+        keep_last: the last epoch counts as the best, whatever its value.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class EpochMonitor(keras.callbacks.Callback):
         monitor: str,
         listeners: Sequence[Listener] = (),
         gradient_norm: Callable[[], float] | None = None,
+        *,
+        keep_last: bool = False,
     ) -> None:
         super().__init__()
         self.history_of: dict[str, list[float]] = {}
@@ -46,6 +49,7 @@ class EpochMonitor(keras.callbacks.Callback):
         self._monitor = monitor
         self._listeners = tuple(listeners)
         self._gradient_norm = gradient_norm
+        self._keep_last = keep_last
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -71,7 +75,7 @@ class EpochMonitor(keras.callbacks.Callback):
             _check_finite(epoch, values)
         for name, number in values.items():
             self.history_of.setdefault(name, []).append(number)
-        if value < self.best_value:
+        if value < self.best_value or self._keep_last:
             self.best_value, self.best_epoch = value, epoch
             self.best_weights = self.model.get_weights()
             logger.info("epoch %d: new best %s %.6g", epoch, self._monitor, value)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..storage.dataset import Dataset
     from .checkpoint import Checkpointer
 
+VALIDATION_METRICS = ("val_loss", "val_mse", "val_mae")
+
 
 @dataclass(frozen=True, eq=False)
 class TrialResult:
@@ -27,7 +29,8 @@ class TrialResult:
 
     Attributes:
         fit: the fit itself.
-        values: val_loss, val_mse and val_mae in scaled units, val_rmse in the unit of the data set; of the best epoch.
+        values: val_loss, val_mse and val_mae in scaled units, val_rmse in the unit of the data set; of the best epoch;
+            none where there are no validation windows.
         model: the trained model with the weights of the best epoch.
     """
 
@@ -71,9 +74,19 @@ def holdout(
         keras.config.set_dtype_policy(settings.precision)
         model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
         result = fit(model, dataset, settings, listeners, checkpointer)
-        values = {name: result.at_best(name) for name in ("val_loss", "val_mse", "val_mae")}
-        values["val_rmse"] = _rmse_in_unit(model, dataset, values["val_mse"], settings.batch_size)
+        values: dict[str, float] = {}
+        if len(dataset.val.windows):
+            at_best = {name: result.at_best(name) for name in VALIDATION_METRICS}
+            values = validation_values(at_best, model, dataset, settings.batch_size)
     return TrialResult(fit=result, values=values, model=model)
+
+
+def validation_values(
+    at_best: Mapping[str, float], model: keras.Model, dataset: Dataset, batch_size: int
+) -> dict[str, float]:
+    """The values of a trial, the error in the data set's unit among them."""
+    values = {name: at_best[name] for name in VALIDATION_METRICS}
+    return values | {"val_rmse": _rmse_in_unit(model, dataset, values["val_mse"], batch_size)}
 
 
 def _rmse_in_unit(model: keras.Model, dataset: Dataset, mse: float, batch_size: int) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class FitSettings:
         seed: start of all random numbers; from 0 to 2**32 - 1.
         monitor: the metric that chooses the best epoch; smaller is better. ``val_loss`` holds the penalty, ``val_mse``
             does not.
+        keep: whose weights the model has at the end: those of the ``best`` epoch, or of the ``last`` one. Without
+            validation windows the last must be kept, and `monitor` be a metric of the training.
         shuffle: a new order of the training windows each epoch, or the order of time.
         patience: epochs without a new best until training stops (R4: 15).
         reduce_lr_patience: epochs without a new best until the learning rate is lowered (R4: 8).
@@ -58,6 +60,7 @@ class FitSettings:
     batch_size: int
     seed: int
     monitor: str = "val_mse"
+    keep: Literal["best", "last"] = "best"
     shuffle: bool = True
     patience: int | None = None
     reduce_lr_patience: int | None = None
@@ -104,7 +107,7 @@ class FitResult:
 
     Attributes:
         monitor: the metric that chose the best epoch.
-        best_value: its smallest value.
+        best_value: its smallest value; its last one where the last epoch was kept.
         best_epoch: the first epoch that had it, from 0.
         history: a value an epoch for loss, val_loss, each metric and its val_ twin, learning_rate (used in that epoch),
             seconds, and gradient_norm where asked for.
@@ -139,7 +142,7 @@ def fit(
 
     Args:
         model: a compiled model from (n, lookback, n_features) to (n, n_outputs).
-        dataset: trained on its part `train`, validated on its part `val` after each epoch.
+        dataset: trained on its part `train`, validated on its part `val` (unless that is empty) after each epoch.
         settings: how to train. The seed must have been set before the model was built (`set_seed`); it is not set here.
         listeners: called after each epoch; one that raises ends the training, and its exception comes out of here. Only
             epochs that are trained here are told, not those that a checkpointer brings.
@@ -161,7 +164,7 @@ def fit(
     if settings.gradient_norms:
         first = slice(0, _GRADIENT_WINDOWS)
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
-    monitor = EpochMonitor(settings.monitor, listeners, gradient_norm)
+    monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
     callbacks = [monitor, *_documented_callbacks(settings)]
     first_epoch = 0
     if checkpointer is not None:
@@ -209,6 +212,8 @@ def _fit_data(part: Part, settings: FitSettings) -> dict[str, Any]:
 
 
 def _validation_data(part: Part, settings: FitSettings) -> Any:
+    if not len(part.windows):
+        return None
     if part.windows.nbytes <= IN_MEMORY_BYTES:
         return part.windows.array(), part.y
     from .batches import WindowBatches

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import layout
 from .evaluation import Evaluation
+from .wording import interval
 
 
 def bundle_readme(information: Mapping[str, Any], evaluation: Evaluation) -> str:
@@ -73,8 +74,11 @@ def _figures(evaluation: Evaluation) -> str:
     rmse, skill = evaluation.metrics.get("rmse"), evaluation.metrics.get("skill")
     if rmse is None:
         return "Its error on the test part could not be computed."
+    between = interval(evaluation.intervals.get("rmse"))
     text = f"On {evaluation.n:,} test windows: RMSE {rmse:.4g} {evaluation.unit}"
-    return f"{text}." if skill is None else f"{text}, skill {skill:+.3f} against persistence."
+    text += f" (95 % interval {between})" if between else ""
+    text += "." if skill is None else f", skill {skill:+.3f} against persistence."
+    return text if evaluation.best_baseline is None else f"{text} {evaluation.best_baseline.sentence}"
 
 
 def _with_greentune(data: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import plots
 from .baselines import baselines_of
 from .evaluation import Evaluation
+from .pareto import Pareto, panels
 from .plot_data import legible_stretch
 from .residuals import reading, residuals, summarise
 
@@ -66,6 +67,9 @@ class Search:
         space: what was searched, in the notation of a study file.
         best_trials: best first.
         notes: further sentences, for instance whether the penalty and the forecast error agree on the best point.
+        folds: lines of text that draw the folds.
+        candidates: for the winner, with their numbers of the search and with fresh seeds, the best first.
+        pareto: where there were several objectives.
     """
 
     study: str
@@ -79,6 +83,9 @@ class Search:
     space: Mapping[str, object] = field(default_factory=dict)
     best_trials: tuple[TrialRow, ...] = ()
     notes: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    pareto: Pareto | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,8 @@ class ReportContent:
         title: of the page, for instance the study's name.
         created: when, as it shall be read.
         evaluation: the content of ``metrics.json`` (`Evaluation.to_json`).
-        figures: PNG bytes by name: ``forecast``, ``residuals``, ``scatter``, ``curves``; what is missing is left out.
+        figures: PNG bytes by name: ``forecast``, ``residuals``, ``scatter``, ``curves`` and, with several
+            objectives, ``pareto``; what is missing is left out.
         residual_reading, forecast_caption: a sentence beside the pictures.
         validation: how the model was validated, a sentence each; limits: what the figures do not say.
         commands: (what it does, command line) pairs.
@@ -195,6 +203,14 @@ def draw_figures(
     return {name: stream.getvalue() for name, stream in drawn.items()}
 
 
+def _front(search: Search | None, unit: str) -> dict[str, bytes]:
+    if search is None or search.pareto is None:
+        return {}
+    drawn = io.BytesIO()
+    plots.pareto(panels(search.pareto, unit), drawn)
+    return {"pareto": drawn.getvalue()}
+
+
 def report_content(
     *,
     title: str,
@@ -228,7 +244,7 @@ def report_content(
         winner=winner,
         search=search,
         data=data_facts(dataset),
-        figures=draw_figures(dataset, evaluation, predicted, history, winner.best_epoch),
+        figures=draw_figures(dataset, evaluation, predicted, history, winner.best_epoch) | _front(search, dataset.unit),
         residual_reading=reading(summary, dataset.unit),
         forecast_caption=(
             "A stretch of the test part whose error is nearest to that of the whole part: neither the best days nor "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +11,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..storage.from_arrays import SCALED_UNITS
-from .baselines import baselines_of
+from .baselines import BOOSTING, baselines_of
 from .metrics import Metrics, mape_floor, measure, rmse, skill
 from .plain_json import plain
+from .significance import (
+    LEVEL,
+    N_RESAMPLES,
+    DieboldMariano,
+    Interval,
+    block_length,
+    diebold_mariano,
+    error_intervals,
+    skill_interval,
+)
+from .wording import NAMES, verdict
 
 if TYPE_CHECKING:
     from ..storage.datasets import Dataset
 
 _BATCH_BYTES = 16 * 2**20
 _BATCH_WINDOWS = 512
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model against one baseline, on the values where that is known: is the difference more than luck?
+
+    Attributes:
+        skill_ci: interval of the skill; ``None`` where it cannot be known (`significance`).
+        dm: whether the squared errors differ.
+    """
+
+    skill_ci: Interval | None
+    dm: DieboldMariano
+
+
+@dataclass(frozen=True)
+class BestBaseline:
+    """The baseline with the smallest RMSE on the values that all of them know, and how the model does against it."""
+
+    name: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -32,8 +66,13 @@ class Evaluation:
         baselines: by name: the same metrics of the baseline on the ``n`` values where it is known, how many it leaves
             out (``n_left_out``), the model's error on these very values (``model_rmse``) and the model's ``skill``
             there.
-        per_output: one entry an output: ``output``, ``step_ahead`` (``None`` if unknown), its metrics with ``skill``.
+        per_output: one entry an output: ``output``, ``step_ahead`` (``None`` if unknown), its metrics with ``skill``,
+            and the RMSE of persistence and of gradient boosting.
         notes: sentences on what is missing and why.
+        intervals: of ``rmse``, ``mae`` and ``skill`` in `metrics`, with a coverage of 95 %; ``None`` where unknown.
+        comparisons: by the names of `baselines`.
+        best_baseline: ``None`` where there is none.
+        block_windows: windows in a block of the bootstrap behind the intervals.
     """
 
     part: str
@@ -43,21 +82,34 @@ class Evaluation:
     baselines: dict[str, Metrics]
     per_output: list[dict[str, float | int | None]]
     notes: list[str] = field(default_factory=list)
+    intervals: dict[str, Interval | None] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    best_baseline: BestBaseline | None = None
+    block_windows: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The layout of ``metrics.json``: ``{"test": {…}, "baselines": {…}, "units": "MW", …}``, without NaN."""
+        """The layout of ``metrics.json``: ``{"test": {…}, "baselines": {…}, "units": "MW", …}``, without NaN.
+
+        Beside the metrics stand ``rmse_ci``, ``mae_ci`` and ``skill_ci`` (low, high), beside those of a baseline
+        ``skill_ci`` and ``dm`` (statistic, p_value).
+        """
+        intervals = {f"{name}_ci": interval for name, interval in self.intervals.items()}
+        compared = {name: dataclasses.asdict(comparison) for name, comparison in self.comparisons.items()}
+        best = self.best_baseline
         return {
-            self.part: plain(self.metrics),
-            "baselines": plain(self.baselines),
+            self.part: plain({**self.metrics, **intervals}),
+            "baselines": plain({name: {**values, **compared.get(name, {})} for name, values in self.baselines.items()}),
+            "best_baseline": None if best is None else dataclasses.asdict(best),
             "units": self.unit,
             "part": self.part,
             "n_windows": self.n,
             "per_output": plain(self.per_output),
+            "bootstrap": {"level": LEVEL, "resamples": N_RESAMPLES, "block_windows": self.block_windows},
             "notes": list(self.notes),
         }
 
 
-def evaluate(dataset: Dataset, part: str, predicted: NDArray[np.floating]) -> Evaluation:
+def evaluate(dataset: Dataset, part: str, predicted: NDArray[np.floating], *, boosting: bool = True) -> Evaluation:
     """Compares a forecast of one part with the observations and with the baselines.
 
     Skill is always computed on the values where the baseline is known, for model and baseline alike.
@@ -65,6 +117,7 @@ def evaluate(dataset: Dataset, part: str, predicted: NDArray[np.floating]) -> Ev
     Args:
         part: ``train``, ``val`` or ``test``.
         predicted: (n, n_outputs) in ``dataset.unit``; (n,) is taken as one output.
+        boosting: train gradient boosting as one of the baselines; seconds.
 
     Raises:
         ValueError: `predicted` does not have the shape of the part.
@@ -75,33 +128,42 @@ def evaluate(dataset: Dataset, part: str, predicted: NDArray[np.floating]) -> Ev
         forecast = forecast[:, None]
     if forecast.shape != observed.shape:
         raise ValueError(f"`predicted` must have the shape of the {part} part, {observed.shape}; got {forecast.shape}.")
-    known_baselines, notes = baselines_of(dataset, part)
+    baselines, notes = baselines_of(dataset, part, boosting=boosting)
     floor = mape_floor(observed, dataset.capacity)
     compared = {
-        name: _against(observed, forecast, values, dataset.capacity, floor) for name, values in known_baselines.items()
+        name: _against(observed, forecast, values, dataset.capacity, floor) for name, values in baselines.items()
     }
     metrics = measure(observed, forecast, capacity=dataset.capacity, floor=floor)
     metrics["skill"] = compared["persistence"]["skill"] if "persistence" in compared else None
-    if dataset.unit == SCALED_UNITS:
-        notes.append(
-            "No scaler of y is known: all figures are in scaled units, and a percentage (MAPE) of them depends on the "
-            "scaling."
+    longest_step = dataset.steps_ahead[-1] if dataset.steps_ahead else dataset.n_outputs
+    block = block_length(len(observed), step_seconds=dataset.step_seconds, longest_step=longest_step)
+    comparisons = {
+        name: Comparison(
+            skill_interval(observed, forecast, values, block),
+            diebold_mariano(observed, forecast, values, longest_step),
         )
-    left_out = {name: int(values["n_left_out"] or 0) for name, values in compared.items()}
-    notes += [
-        f"{name.replace('_', ' ').capitalize()} is unknown (gap in the series) for {count} of {observed.size} values; "
-        "its row and its skill use the others."
-        for name, count in left_out.items()
-        if count
-    ]
+        for name, values in baselines.items()
+    }
+    rmse_ci, mae_ci = error_intervals(observed, forecast, block)
+    best = _best(observed, baselines)
     return Evaluation(
         part=part,
         unit=dataset.unit,
         n=len(observed),
         metrics=metrics,
         baselines=compared,
-        per_output=_per_output(dataset, observed, forecast, known_baselines.get("persistence"), floor),
-        notes=notes,
+        per_output=_per_output(dataset, observed, forecast, baselines, floor),
+        notes=[*notes, *_notes(dataset, observed.size, compared)],
+        intervals={
+            "rmse": rmse_ci,
+            "mae": mae_ci,
+            "skill": comparisons["persistence"].skill_ci if "persistence" in comparisons else None,
+        },
+        comparisons=comparisons,
+        best_baseline=None
+        if best is None
+        else BestBaseline(best, verdict(best, compared[best]["skill"], comparisons[best].dm.p_value)),
+        block_windows=block,
     )
 
 
@@ -147,13 +209,42 @@ def _against(
     }
 
 
+def _best(observed: NDArray[np.float64], baselines: Mapping[str, NDArray[np.float64]]) -> str | None:
+    """The baseline with the smallest RMSE on the values that all know; one that knows nothing does not count."""
+    able = {name: values for name, values in baselines.items() if np.isfinite(values).any()}
+    shared = np.isfinite(observed)
+    for values in able.values():
+        shared = shared & np.isfinite(values)
+    errors = {name: rmse(observed[shared], values[shared]) for name, values in able.items()}
+    known = {name: error for name, error in errors.items() if error is not None}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
+def _notes(dataset: Dataset, size: int, compared: Mapping[str, Metrics]) -> list[str]:
+    notes = []
+    if dataset.unit == SCALED_UNITS:
+        notes.append(
+            "No scaler of y is known: all figures are in scaled units, and a percentage (MAPE) of them depends on the "
+            "scaling."
+        )
+    for name, values in compared.items():
+        if values["n_left_out"]:
+            title = NAMES.get(name, name)
+            notes.append(
+                f"{title[0].upper()}{title[1:]} is unknown (gap in the series, or before it) for "
+                f"{int(values['n_left_out'])} of {size} values; its row and its skill use the others."
+            )
+    return notes
+
+
 def _per_output(
     dataset: Dataset,
     observed: NDArray[np.float64],
     forecast: NDArray[np.float64],
-    last: NDArray[np.float64] | None,
+    baselines: Mapping[str, NDArray[np.float64]],
     floor: float,
 ) -> list[dict[str, float | int | None]]:
+    last, boosted = baselines.get("persistence"), baselines.get(BOOSTING)
     rows: list[dict[str, float | int | None]] = []
     for output in range(observed.shape[1]):
         seen, said = observed[:, output], forecast[:, output]
@@ -165,6 +256,7 @@ def _per_output(
                 **measure(seen, said, capacity=dataset.capacity, floor=floor),
                 "persistence_rmse": None if against is None else against["rmse"],
                 "skill": None if against is None else against["skill"],
+                f"{BOOSTING}_rmse": None if boosted is None else rmse(seen, boosted[:, output]),
             }
         )
     return rows

@@ -70,13 +70,17 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def read_spec(folder: Path, information: dict[str, Any]) -> DataSpec:
+def read_spec(folder: Path, information: dict[str, Any], *, whole: bool = False) -> DataSpec:
     """The data specification that stands in ``model_info.json``.
+
+    Args:
+        whole: that of the data set of which the model sees a part; where it sees all, they are the same.
 
     Raises:
         BundleError: it is missing or not valid.
     """
-    recorded = (information.get("data") or {}).get("spec")
+    about = information.get("data") or {}
+    recorded = (about.get("whole_spec") if whole else None) or about.get("spec")
     try:
         if not isinstance(recorded, dict):
             raise TypeError("it is missing")

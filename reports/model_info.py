@@ -14,6 +14,7 @@ from .plain_json import plain
 
 if TYPE_CHECKING:
     from ..storage.datasets import Dataset
+    from ..storage.dataspec import DataSpec
 
 LIBRARIES = ("greentune", "keras", "tensorflow", "jax", "optuna", "numpy", "pandas", "scikit-learn", "scipy")
 _SAMPLE = "sample:"
@@ -105,7 +106,9 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     """The data set's own description, and what is needed to forecast and to verify again."""
     return {
         **dataset.describe(),
-        "spec": {**dataset.spec.model_dump(mode="json"), "path": recorded_path(dataset.spec.path)},
+        "spec": _recorded(dataset.spec),
+        "whole_spec": None if dataset.whole is None else _recorded(dataset.whole),
+        "everything": dataset.everything,
         "fingerprint": dataset.fingerprint,
         "kind": dataset.kind,
         "step_seconds": dataset.step_seconds,
@@ -117,6 +120,10 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "n_outputs": dataset.n_outputs,
         "steps_ahead": list(dataset.steps_ahead),
     }
+
+
+def _recorded(spec: DataSpec) -> dict[str, Any]:
+    return {**spec.model_dump(mode="json"), "path": recorded_path(spec.path)}
 
 
 def recorded_path(path: str) -> str:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .pareto import Panel as ParetoPanel
 from .plot_data import Panel, Stretch, curve_panels, with_breaks
 from .residuals import histogram, normal_quantiles
 from .residuals import residuals as residuals_of
@@ -132,6 +133,62 @@ def scatter(observed: NDArray[np.float64], forecast: NDArray[np.float64], path: 
         axes.set(title="Forecast against observation", xlabel=f"observed ({unit})", ylabel=f"forecast ({unit})")
         axes.set_aspect("equal", adjustable="datalim")
         axes.legend(loc="upper left")
+        _save(figure, path)
+
+
+def pareto(panels: Sequence[ParetoPanel], path: Target) -> None:
+    """The error against each other objective: all trials, those on the Pareto front as a line, the winner.
+
+    Args:
+        panels: see `pareto.panels`.
+    """
+    with _style():
+        figure = _figure(5.8 * len(panels) + 1.5, 4.2)
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
+            _front(axes, panel)
+        _save(figure, path)
+
+
+def _front(axes: Axes, panel: ParetoPanel) -> None:
+    order = np.argsort(panel.x[panel.front], kind="stable")
+    along, error = panel.x[panel.front][order], panel.y[panel.front][order]
+    axes.plot(panel.x[~panel.front], panel.y[~panel.front], "o", color=GREY, alpha=0.6, markersize=5, label="trial")
+    if panel.line:
+        axes.plot(along, error, "--", color=BLUE, linewidth=1.3, drawstyle="steps-post")
+    axes.plot(along, error, "s", color=BLUE, markersize=6, label="Pareto front")
+    axes.plot(panel.x[panel.winner], panel.y[panel.winner], "*", color=VERMILION, markersize=15, label="winner")
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    if panel.log:
+        axes.set_xscale("log")
+    axes.legend()
+
+
+def intervals(
+    names: Sequence[str],
+    values: Sequence[float],
+    between: Sequence[tuple[float, float] | None],
+    path: Target,
+    *,
+    label: str,
+    n_models: int,
+) -> None:
+    """A dot a name, the first one at the top, each on the line of its interval where that is known.
+
+    Args:
+        n_models: the first so many are models; what follows are baselines, in grey.
+    """
+    with _style():
+        figure = _figure(11, 1.3 + 0.42 * len(names))
+        axes = figure.subplots()
+        for place, (value, ends) in enumerate(zip(values, between, strict=True)):
+            colour, marker = (BLUE, "o") if place < n_models else (GREY, "s")
+            if ends is not None:
+                axes.plot(ends, (place, place), color=colour, linewidth=2.2, solid_capstyle="butt")
+            axes.plot([value], [place], marker, color=colour, markersize=8)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(label, parse_math=False)
+        axes.grid(visible=False, axis="y")
         _save(figure, path)
 
 

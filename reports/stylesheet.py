@@ -23,6 +23,9 @@ h1 {
   font-size: clamp(1.45rem, 3.6vw, 2.1rem); line-height: 1.25; margin: .35rem 0 .6rem; font-weight: 650;
   text-wrap: balance;
 }
+h1 small {
+  display: block; font-size: 1.1rem; line-height: 1.4; font-weight: 500; margin-top: .6rem; color: var(--ink);
+}
 h2 { font-size: 1.2rem; margin: 2.75rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p, ul { max-width: 46rem; }
@@ -53,7 +56,7 @@ figure.narrow { max-width: 26rem; }
 figcaption { font-size: .92rem; color: var(--soft); margin-top: .4rem; }
 .wide { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; min-width: 60%; }
-th, td { text-align: right; padding: .38rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: right; padding: .38rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 tbody th { color: var(--ink); font-weight: 500; }
 th:first-child, td:first-child, table.words th, table.words td { text-align: left; }

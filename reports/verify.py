@@ -20,8 +20,10 @@ import numpy as np
 
 from ..storage.dataspec import SAMPLE_PREFIX
 from ..storage.mistakes import Mistake
+from .baselines import BOOSTING
 from .layout import METRICS, SAVED_MODEL, BundleError
 from .loading import choose_backend, load_model, read_info, read_json, read_scalers, read_spec
+from .metrics import skill
 from .plain_json import plain
 
 if TYPE_CHECKING:
@@ -34,13 +36,22 @@ window.
 A wrong model, scaler or series is off by far more."""
 
 _IN_UNIT = ("rmse", "mae", "bias", "model_rmse", "persistence_rmse")
-_DIFFERENCES = ("bias", "r2", "skill")
+_DIFFERENCES = {"bias": 1.0, "r2": 1.0, "skill": 1.0, "skill_ci": 1.0, "statistic": 10.0, "p_value": 10.0}
+"""Figures that may be close to 0, and how many times `RTOL` they may differ by. A p value answers for its statistic."""
+
+_SINCE_INTERVALS = frozenset(
+    ("rmse_ci", "mae_ci", "skill_ci", "dm", "bootstrap", "seasonal_naive", "climatology", BOOSTING, f"{BOOSTING}_rmse")
+)
+"""What bundles did not record before there were intervals; ``best_baseline`` in ``metrics.json`` tells them apart."""
 
 
 def verify_bundle(
     folder: Path, *, data: str | None = None, trust_scaler: bool = False, saved_model: bool = False
 ) -> dict[str, Any]:
     """Loads the bundle, forecasts its recorded test part again and compares every figure with ``metrics.json``.
+
+    Gradient boosting is the exception: it is not trained again, its own errors are believed. What the model's error
+    makes of them (``model_rmse``, ``skill``) is computed and compared.
 
     To prove anything it must run in a process that did not write the bundle.
 
@@ -51,8 +62,8 @@ def verify_bundle(
 
     Returns:
         ``folder``, ``backend``, ``n_windows``, ``n_compared`` (figures), ``largest_relative_difference``, ``metrics``
-        (of the test part, now), ``units`` and ``saved_model`` (largest difference in scaled units, or ``null`` if not
-        checked).
+        (of the test part, now), ``units``, ``not_computed_again`` (names of baselines) and ``saved_model`` (largest
+        difference in scaled units, or ``null`` if not checked).
 
     Raises:
         BundleError: the bundle is broken, its data are gone or changed, or a figure differs.
@@ -60,7 +71,7 @@ def verify_bundle(
     """
     information = read_info(folder)
     recorded = read_json(folder, METRICS)
-    spec = read_spec(folder, information)
+    spec = read_spec(folder, information, whole=True)
     read_scalers(folder)
     dataset = _recorded_data(spec, information, data, trust_scaler)
     _same_scaling(folder, dataset)
@@ -71,8 +82,12 @@ def verify_bundle(
     from .evaluation import evaluate, predict_part
 
     part = str(recorded.get("part", "test"))
-    evaluation = evaluate(dataset, part, predict_part(model, dataset, part))
+    evaluation = evaluate(dataset, part, predict_part(model, dataset, part), boosting=False)
     now = evaluation.to_json()
+    believed = (recorded.get("baselines") or {}).get(BOOSTING)
+    if believed is not None:
+        model_rmse = evaluation.metrics["rmse"]
+        now["baselines"][BOOSTING] = {"model_rmse": model_rmse, "skill": skill(model_rmse, believed.get("rmse"))}
     differences = list(_differences(recorded, now))
     wrong = [f"{name}: recorded {_shown(was)}, now {_shown(is_)}" for name, was, is_, ok in differences if not ok]
     if wrong:
@@ -89,6 +104,7 @@ def verify_bundle(
         "n_compared": len(differences),
         "largest_relative_difference": max((_relative(was, is_) for _, was, is_, _ in differences), default=0.0),
         "metrics": plain(evaluation.metrics),
+        "not_computed_again": [] if believed is None else [BOOSTING],
         "saved_model": _saved_model(folder, model, dataset, forced=saved_model),
     }
 
@@ -124,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _recorded_data(spec: DataSpec, information: Mapping[str, Any], data: str | None, trust_scaler: bool) -> Dataset:
-    from ..storage.datasets import load_dataset
+    from ..storage.datasets import load_cut
 
     if spec.trust_scaler and not trust_scaler:
         raise BundleError(
@@ -138,8 +154,14 @@ def _recorded_data(spec: DataSpec, information: Mapping[str, Any], data: str | N
             "The stored test predictions are no substitute: they were written by the model that is to be verified. "
             "Put the data back or say where they are with --data PATH."
         )
-    dataset = load_dataset(where)
-    recorded = (information.get("data") or {}).get("fingerprint")
+    about = information.get("data") or {}
+    dataset = load_cut(
+        where,
+        everything=bool(about.get("everything", False)),
+        lookback=int(about["lookback"]),
+        feature_names=about["feature_names"],
+    )
+    recorded = about.get("fingerprint")
     if dataset.fingerprint != recorded:
         raise BundleError(
             f"The data at {where.path} must be those of the bundle (fingerprint {str(recorded)[:12]}…); they have "
@@ -168,12 +190,21 @@ def _differences(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterato
     was, is_ = dict(_figures(recorded)), dict(_figures(now))
     part = str(recorded.get("part", "test"))
     rmse = (recorded.get(part) or {}).get("rmse") or 0.0
+    later = _SINCE_INTERVALS if "best_baseline" not in recorded else frozenset()
     for name in sorted(was.keys() | is_.keys()):
+        words = name.split(".")
+        if not later.isdisjoint(words) or _is_believed(words):
+            continue
         left, right = was.get(name), is_.get(name)
-        key = name.rsplit(".", 1)[-1]
+        key = words[-2] if words[-1].isdigit() else words[-1]
         # Differences of large numbers (bias, 1 − ratio) may be close to 0: they are held against what they are made of.
-        slack = 0.0 if key not in _DIFFERENCES else RTOL * (rmse if key in _IN_UNIT else 1.0)
+        slack = RTOL * _DIFFERENCES.get(key, 0.0) * (rmse if key in _IN_UNIT else 1.0)
         yield name, left, right, _close(left, right, slack)
+
+
+def _is_believed(words: Sequence[str]) -> bool:
+    """Whether a figure would need gradient boosting to be trained again."""
+    return f"{BOOSTING}_rmse" in words or (BOOSTING in words and words[-1] not in ("model_rmse", "skill"))
 
 
 def _figures(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -182,7 +213,7 @@ def _figures(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _figures(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             yield from _figures(
-                {str(i): item for i, item in enumerate(value) if isinstance(item, Mapping)}, f"{prefix}{key}."
+                {str(i): item for i, item in enumerate(value) if not isinstance(item, str)}, f"{prefix}{key}."
             )
         elif value is None or isinstance(value, int | float):
             yield f"{prefix}{key}", value
@@ -223,7 +254,9 @@ def _sentence(result: Mapping[str, Any]) -> str:
     rmse = result["metrics"].get("rmse")
     figure = "" if rmse is None else f" (RMSE {rmse:.4f} {result['units']} on {result['n_windows']} windows)"
     served = "" if result["saved_model"] is None else "; the SavedModel agrees"
-    return f"{result['folder']}: reproduced on {result['backend']}, {result['n_compared']} figures{figure}{served}."
+    believed = "; gradient boosting was not trained again" if result["not_computed_again"] else ""
+    compared = f"reproduced on {result['backend']}, {result['n_compared']} figures"
+    return f"{result['folder']}: {compared}{figure}{served}{believed}."
 
 
 if __name__ == "__main__":

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-NAMES = {"persistence": "persistence", "same_hour_yesterday": "same hour yesterday"}
+NAMES = {
+    "persistence": "persistence",
+    "same_hour_yesterday": "same hour yesterday",
+    "seasonal_naive": "same hour last week",
+    "climatology": "climatology",
+    "gradient_boosting": "gradient boosting",
+}
+EXPLAINED = {
+    "persistence": "Persistence says that all stays as it is.",
+    "same_hour_yesterday": "Same hour yesterday takes the youngest known value of that hour.",
+    "seasonal_naive": "Same hour last week (seasonal naive) takes the youngest known value of that hour and weekday.",
+    "climatology": (
+        "Climatology is the mean of the hour of the day and month (UTC) over the rows before this part, from which the "
+        "model may learn."
+    ),
+    "gradient_boosting": (
+        "Gradient boosting (scikit-learn) saw the same windows, reduced to their newest steps and means, and learnt "
+        "from the windows before this part."
+    ),
+}
+"""Each baseline in one sentence."""
 UNKNOWN = "–"
 _BARELY = 0.02
+_SIGNIFICANT = 0.05
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
@@ -68,6 +89,9 @@ def horizon(steps_ahead: Sequence[int], step_seconds: float | None) -> str:
 def headline(evaluation: Mapping[str, Any], ahead: str) -> tuple[str, bool | None]:
     """What was found, in one sentence, and whether it beats persistence (``None`` when that cannot be known).
 
+    It says how the model does against persistence, how sure that is, and which other baselines it loses to; whether it
+    really differs from the best of them is the next sentence on the page (`verdict`).
+
     Args:
         evaluation: the content of ``metrics.json``.
         ahead: from `horizon`.
@@ -77,23 +101,55 @@ def headline(evaluation: Mapping[str, Any], ahead: str) -> tuple[str, bool | Non
     what = f"The forecast {ahead}" if ahead else "The forecast"
     if rmse is None:
         return f"{what} could not be judged: it is not finite somewhere, or nothing was observed.", None
-    error = f"misses by {number(rmse)}\u00a0{unit} (RMSE) on the test part"
+    ci = interval(metrics.get("rmse_ci"))
+    between = f"; 95\u00a0% interval {ci}" if ci else ""
+    error = f"misses by {number(rmse)}\u00a0{unit} (RMSE{between}) on the test part"
     if skill is None:
         return f"{what} {error}; whether it beats persistence cannot be known from these data.", None
-    lost = [
-        name
-        for name, values in evaluation["baselines"].items()
-        if (values.get("skill") or 0) < 0 and name != "persistence"
-    ]
-    but = f", but not {' or '.join(NAMES.get(name, name) for name in lost)}" if lost else ""
+    lost = [NAMES.get(name, name) for name in lost_to(evaluation) if name != "persistence"]
+    but = f", but not {' or '.join(', '.join(lost).rsplit(', ', 1))}" if lost else ""
+    less = f"it {error}, {percent(abs(skill), 0 if skill >= _BARELY else 1)}"
     if skill <= 0:
-        return f"{what} does not beat persistence: it {error}, {percent(-skill, 1)} more than persistence does.", False
-    if skill < _BARELY:
-        return (
-            f"{what} barely beats persistence{but}: it {error}, {percent(skill, 1)} less than persistence does.",
-            True,
-        )
-    return f"{what} beats persistence{but}: it {error}, {percent(skill)} less than persistence does.", True
+        return f"{what} does not beat persistence: {less} more than persistence does.", False
+    barely = "barely " if skill < _BARELY else ""
+    return f"{what} {barely}beats persistence{but}: {less} less than persistence does.", True
+
+
+def lost_to(evaluation: Mapping[str, Any]) -> list[str]:
+    """The baselines whose RMSE is smaller than the model's, on the values where they are known."""
+    return [name for name, values in evaluation["baselines"].items() if (values.get("skill") or 0) < 0]
+
+
+def verdict(name: str, skill: float | None, p_value: float | None) -> str:
+    """How the model does against the best baseline, in one sentence.
+
+    Args:
+        name: of the baseline.
+        skill: of the model against it.
+        p_value: of the test that both are equally good (Diebold-Mariano).
+    """
+    against = f"the best baseline, {NAMES.get(name, name)}"
+    if skill is None:
+        return f"How the model compares with {against}, cannot be known."
+    size = f"{percent(abs(skill), 1)} {'less' if skill >= 0 else 'more'} RMSE"
+    if p_value is None:
+        return f"Whether the model really differs from {against} ({size}), cannot be tested on so few windows."
+    tested = f"{size} (Diebold-Mariano, {probability(p_value)})"
+    if p_value >= _SIGNIFICANT:
+        return f"The model is neither significantly better nor worse than {against}: {tested}."
+    return f"The model is significantly {'better' if skill > 0 else 'worse'} than {against}: {tested}."
+
+
+def probability(p_value: float | None) -> str:
+    """``p = 0.031``, ``p < 0.001``; ``–`` where it is unknown."""
+    if p_value is None:
+        return UNKNOWN
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def interval(ends: Sequence[float] | None, shown: Callable[[float], str] = number) -> str:
+    """``0.713 to 0.799``; empty where it is unknown."""
+    return "" if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"
 
 
 def _plural(count: int, name: str) -> str:

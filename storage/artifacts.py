@@ -2,7 +2,7 @@
 
 Every host that sees the folder can go on with a trial that another one has begun.
 
-    checkpoints/TICKET/trial-7.npz    state of a running trial
+    checkpoints/TICKET/trial-7.npz    state of a running trial (trial-7-2.npz: of its third fit)
     models/trial-7.keras              the trained model of one of the best trials
     forecasts/trial-7.npz             its forecast of the validation part
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -43,13 +44,14 @@ class Artifacts:
             return None
         return cls(Path(folder))
 
-    def checkpoint(self, ticket: str, number: int) -> Path:
-        """Where the state of a running trial goes."""
-        return self._checkpoints(ticket) / f"trial-{number}.npz"
+    def checkpoint(self, ticket: str, number: int, place: int = 0) -> Path:
+        """Where the state of a running trial goes; of a trial with several fits, that of the fit at this place."""
+        return self._checkpoints(ticket) / f"trial-{number}{_at(place)}.npz"
 
-    def checkpoints(self, ticket: str) -> list[Path]:
-        """States that earlier attempts at a ticket have left."""
-        return sorted(self._checkpoints(ticket).glob("trial-*.npz"))
+    def checkpoints(self, ticket: str, place: int = 0) -> list[Path]:
+        """States that earlier attempts at a ticket have left of this fit."""
+        pattern = re.compile(rf"trial-\d+{_at(place)}\.npz")
+        return sorted(path for path in self._checkpoints(ticket).glob("trial-*.npz") if pattern.fullmatch(path.name))
 
     def drop_checkpoints(self, ticket: str) -> None:
         """The ticket is done."""
@@ -79,3 +81,7 @@ class Artifacts:
 
     def _checkpoints(self, ticket: str) -> Path:
         return self.folder / "checkpoints" / hashlib.sha256(ticket.encode()).hexdigest()[:16]
+
+
+def _at(place: int) -> str:
+    return f"-{place}" if place else ""

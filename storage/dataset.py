@@ -64,6 +64,8 @@ class Dataset:
         fingerprint: SHA-256 of the bytes and of the specification.
         counts: rows, rows_missing, target_missing, windows_left_out and the same a part.
         notes: sentences that a reader of the results should know.
+        whole: specification of the data set of which this one is a part or a variant; None: its own.
+        everything: whether the training part is all that lies before the test part.
     """
 
     spec: DataSpec
@@ -86,6 +88,8 @@ class Dataset:
     fingerprint: str
     counts: dict[str, int]
     notes: tuple[str, ...] = ()
+    whole: DataSpec | None = None
+    everything: bool = False
 
     def part(self, name: str) -> Part:
         """The part called ``train``, ``val`` or ``test``.
@@ -136,5 +140,6 @@ class Dataset:
 
     def _describe_part(self, part: Part) -> dict[str, object]:
         times = self.target_times(part)
-        first, last = (None, None) if times is None else (str(times.min()), str(times.max()))
+        known = times is not None and times.size > 0
+        first, last = (str(times.min()), str(times.max())) if known and times is not None else (None, None)
         return {"windows": len(part.windows), "first_target": first, "last_target": last}

@@ -37,6 +37,8 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
             steps ahead.
         circular: features in degrees; they enter as sine and cosine.
         calendar: features computed from the target time, as sine and cosine.
+        feature_groups: names for groups of features (columns or fields of the calendar), so that a search can leave
+            them out; a feature in no group is always seen.
         lookback: steps in a window, the step of the forecast's origin included.
         horizon: steps from the origin to the (last) target.
         outputs: ``last`` forecasts only the step `horizon`, ``all`` the steps 1 … `horizon`.
@@ -57,6 +59,7 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     known_ahead: tuple[str, ...] = ()
     circular: tuple[str, ...] = ()
     calendar: tuple[Literal["hour", "day_of_year"], ...] = ("hour", "day_of_year")
+    feature_groups: Mapping[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     lookback: int = 24
     horizon: int = 1
     outputs: Literal["last", "all"] = "last"
@@ -96,6 +99,10 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         for field, names in (("features", self.features or ()), ("known_ahead", self.known_ahead)):
             repeated = sorted({name for name in names if names.count(name) > 1})
             found += [f"`{field}` names '{name}' more than once. Name it once." for name in repeated]
+        for group, names in self.feature_groups.items():
+            if not names or self.target in names:
+                what = "must not be empty" if not names else f"must not hold the target '{self.target}'"
+                found.append(f"`feature_groups.{group}` {what}. The target's own past is always seen; name features.")
         if self.target is not None and self.target in self.known_ahead:
             found.append(
                 f"The target cannot be known ahead, that would leak the answer; got '{self.target}' in `known_ahead`. "

@@ -33,5 +33,5 @@ def digest(files: Iterable[Path], fields: Mapping[str, Any]) -> str:
 
 
 def fields_that_matter(spec: DataSpec) -> dict[str, Any]:
-    """What of the specification of a series changes the data set: all but where it lies and whom the user trusts."""
-    return spec.model_dump(mode="json", exclude={"path", "trust_scaler"})
+    """What of the specification of a series changes the data set: not where it lies, whom one trusts, how to group."""
+    return spec.model_dump(mode="json", exclude={"path", "trust_scaler", "feature_groups"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +12,63 @@ from .arrays import FILES, Arrays, read_arrays, read_trusted_scaler, scaler_path
 from .dataset import Dataset, Part
 from .dataspec import DataError, DataSpec
 from .digest import digest
-from .parts import PART_NAMES
 from .prepared import DESCRIPTION, SERIES_FILES, disagreements, is_prepared, read_prepared
 from .scaling import LinearScaler
+from .source import without_validation
 from .windows import Windows
 
 SCALED_UNITS = "scaled units"
 
 
-def load_arrays(spec: DataSpec, folder: Path) -> Dataset:
-    """Open a folder of arrays and make a data set of it.
+class ArraySource:
+    """A folder of arrays; see :class:`storage.source.Source`. They come scaled, whatever is cut out of them.
+
+    Args:
+        spec: what is known of them.
+        folder: of the six arrays.
 
     Raises:
         DataError: every mistake that can be seen, all at once.
     """
-    arrays = read_arrays(folder)
-    if spec.mistakes():
-        raise DataError(spec.mistakes())
-    return _prepared_dataset(spec, folder, arrays) if is_prepared(folder) else _foreign_dataset(spec, folder, arrays)
+
+    def __init__(self, spec: DataSpec, folder: Path) -> None:
+        arrays = read_arrays(folder)
+        if spec.mistakes():
+            raise DataError(spec.mistakes())
+        make = _prepared_dataset if is_prepared(folder) else _foreign_dataset
+        self.dataset = make(spec, folder, arrays)
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.dataset.train.windows) + len(self.dataset.val.windows)
+
+    @property
+    def sample_times(self) -> np.ndarray | None:
+        times = [self.dataset.target_times(part) for part in (self.dataset.train, self.dataset.val)]
+        known = [part[:, -1] for part in times if part is not None]
+        return np.concatenate(known) if len(known) == len(times) else None
+
+    @cached_property
+    def _samples(self) -> Part:
+        """Training and validation part, one behind the other; a copy in memory."""
+        train, val = self.dataset.train, self.dataset.val
+        view = np.concatenate([train.windows.array(), val.windows.array()])
+        origins = None
+        if train.origins is not None and val.origins is not None:
+            origins = np.concatenate([train.origins, val.origins])
+        windows = Windows(view, np.arange(len(view), dtype=np.int64))
+        return Part("train", windows, np.concatenate([train.y, val.y]), origins)
+
+    def fold(self, train: range, val: range) -> Dataset:
+        return replace(self.dataset, train=self._some("train", train), val=self._some("val", val))
+
+    def everything(self) -> Dataset:
+        return without_validation(replace(self.dataset, train=self._samples, everything=True))
+
+    def _some(self, name: str, samples: range) -> Part:
+        whole, chosen = self._samples, slice(samples.start, samples.stop)
+        origins = None if whole.origins is None else whole.origins[chosen]
+        return Part(name, replace(whole.windows, index=whole.windows.index[chosen]), whole.y[chosen], origins)
 
 
 def arrays_fingerprint(spec: DataSpec, folder: Path) -> str:
@@ -53,7 +94,9 @@ def _foreign_dataset(spec: DataSpec, folder: Path, arrays: Arrays) -> Dataset:
     return Dataset(
         spec=spec.model_copy(update={"lookback": lookback}),
         kind="arrays",
-        **_array_parts(arrays, {}),
+        train=_part(arrays, "train"),
+        val=_part(arrays, "val"),
+        test=_part(arrays, "test"),
         x_scaler=None,
         y_scaler=y_scaler,
         unit=SCALED_UNITS if y_scaler is None else spec.unit,
@@ -81,7 +124,9 @@ def _prepared_dataset(spec: DataSpec, folder: Path, arrays: Arrays) -> Dataset:
     return Dataset(
         spec=resolved,
         kind="arrays",
-        **_array_parts(arrays, prepared.origins),
+        train=_part(arrays, "train", prepared.origins["train"]),
+        val=_part(arrays, "val", prepared.origins["val"]),
+        test=_part(arrays, "test", prepared.origins["test"]),
         x_scaler=prepared.x_scaler,
         y_scaler=prepared.y_scaler,
         unit=resolved.unit,
@@ -100,13 +145,9 @@ def _prepared_dataset(spec: DataSpec, folder: Path, arrays: Arrays) -> Dataset:
     )
 
 
-def _array_parts(arrays: Arrays, origins: dict[str, np.ndarray]) -> dict[str, Part]:
-    parts = {}
-    for name in PART_NAMES:
-        inputs = arrays.inputs[name]
-        windows = Windows(inputs, np.arange(len(inputs), dtype=np.int64))
-        parts[name] = Part(name, windows, arrays.targets[name], origins.get(name))
-    return parts
+def _part(arrays: Arrays, name: str, origins: np.ndarray | None = None) -> Part:
+    inputs = arrays.inputs[name]
+    return Part(name, Windows(inputs, np.arange(len(inputs), dtype=np.int64)), arrays.targets[name], origins)
 
 
 def _foreign_scaler(spec: DataSpec, folder: Path, n_outputs: int) -> tuple[LinearScaler | None, tuple[str, ...]]:
@@ -136,7 +177,7 @@ def _resolved(given: DataSpec, stored: DataSpec) -> DataSpec:
     found = []
     for name in DataSpec.model_fields:
         value = getattr(given, name)
-        if name not in ("path", "capacity", "trust_scaler") and value not in (
+        if name not in ("path", "capacity", "trust_scaler", "feature_groups") and value not in (
             getattr(default, name),
             getattr(stored, name),
         ):
@@ -147,12 +188,13 @@ def _resolved(given: DataSpec, stored: DataSpec) -> DataSpec:
     if found:
         raise DataError(found)
     capacity = stored.capacity if given.capacity is None else given.capacity
-    return stored.model_copy(update={"path": given.path, "capacity": capacity})
+    update = {"path": given.path, "capacity": capacity, "feature_groups": given.feature_groups}
+    return stored.model_copy(update=update)
 
 
 def _unused_fields(spec: DataSpec) -> tuple[str, ...]:
     default = DataSpec()
-    used = ("path", "unit", "capacity", "trust_scaler", "lookback")
+    used = ("path", "unit", "capacity", "trust_scaler", "lookback", "feature_groups")
     unused = [
         name for name in DataSpec.model_fields if name not in used and getattr(spec, name) != getattr(default, name)
     ]

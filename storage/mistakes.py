@@ -13,6 +13,7 @@ class Mistake(ValueError):
 
         Mistake
         ├── DataError        a series, arrays or a data specification
+        ├── SplitError       folds that cannot be made of the data
         ├── StorageError     a database that cannot be opened or is not ours
         │   └── StorageUnavailable   one that did not answer for as long as an outage may last
         ├── ModelError       an unknown builder, a wrong parameter, a model that does not fit
@@ -22,6 +23,7 @@ class Mistake(ValueError):
         ├── TrainingError    settings of a training that break a rule
         ├── UnknownMetric    a metric that the training does not report
         ├── DeliveryError    a winner that could not be retrained or exported
+        ├── ComparisonError  studies that cannot be compared
         └── BundleError      a bundle that cannot be written, or does not load back
 
     Args:

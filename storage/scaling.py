@@ -67,6 +67,11 @@ class LinearScaler:
         """
         return np.asarray(np.asarray(scaled, dtype=np.float64) * self.scale + self.offset)
 
+    def select(self, columns: np.ndarray) -> LinearScaler:
+        """The scaler of some of the columns, in the order of these positions."""
+        names = tuple(self.names[column] for column in columns)
+        return LinearScaler(self.kind, names, self.offset[columns], self.scale[columns])
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary for ``json.dump``; every number comes back to the last bit."""
         return {

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,27 @@ from .resilient import ResilientStorage
 _log = logging.getLogger("greentune.storage")
 
 
-def keep(url: str, trial_id: int, state: TrialState, *, value: float | None, facts: Mapping[str, Any]) -> Path:
+def keep(
+    url: str,
+    trial_id: int,
+    state: TrialState,
+    *,
+    value: float | None,
+    others: Sequence[float] = (),
+    facts: Mapping[str, Any],
+) -> Path:
     """Write a result to a file of this host.
 
     Args:
         url: of the database; only a digest of it is kept.
+        others: values in further objectives.
     """
     folder = spool_folder(url)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}.json"
     draft = path.with_suffix(".draft")
-    content = {"trial_id": trial_id, "state": state.name, "value": value, "facts": dict(facts)}
+    values = {"value": value, "others": list(others)}
+    content = {"trial_id": trial_id, "state": state.name, **values, "facts": dict(facts)}
     draft.write_text(json.dumps(content), encoding="utf-8")
     draft.replace(path)
     return path
@@ -49,7 +59,8 @@ def replay(storage: ResilientStorage, url: str) -> int:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             state = TrialState[kept["state"]]
-            landed = tickets.finish(storage, kept["trial_id"], state, value=kept["value"], facts=kept["facts"])
+            values = {"value": kept["value"], "others": kept.get("others", ())}
+            landed = tickets.finish(storage, kept["trial_id"], state, **values, facts=kept["facts"])
         except FileNotFoundError:
             continue  # somebody else is at it
         except (ValueError, KeyError, TypeError) as error:

@@ -37,11 +37,11 @@ def worker_seconds(connection: sa.Connection, study_id: int) -> float:
 
 
 def best_numbers(storage: ResilientStorage, study_id: int, n: int) -> list[tuple[int, float]]:
-    """Number and value of the `n` COMPLETE trials with the smallest values, the best first."""
+    """Number and error of the `n` COMPLETE trials with the smallest errors, the best first."""
     query = (
         sa.select(TRIALS.c.number, VALUES.c.value)
         .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.COMPLETE)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.COMPLETE, VALUES.c.objective == 0)
         .order_by(VALUES.c.value, TRIALS.c.number)
         .limit(n)
     )

@@ -141,23 +141,26 @@ def finish(
     state: TrialState,
     *,
     value: float | None = None,
+    others: Sequence[float] = (),
     facts: Mapping[str, Any],
 ) -> bool:
     """End a trial with its value and all its facts, in one transaction.
 
     Args:
+        value: its number; None: it has none.
+        others: its values in further objectives.
         facts: user attributes to write with it.
 
     Returns:
         False when it had ended already, because its worker was declared dead: then nothing changes.
     """
+    values = () if value is None else (value, *others)
 
     def work(connection: sa.Connection, again: bool) -> bool:
         if not _end(connection, trial_id, TrialState.RUNNING, state, facts):
-            return again and _landed(connection, trial_id, state, value, facts)
-        if value is not None:
-            number, kind = stored_value(value)
-            row = {"trial_id": trial_id, "objective": 0, "value": number, "value_type": kind}
+            return again and _landed(connection, trial_id, state, values, facts)
+        for objective, (number, kind) in enumerate(map(stored_value, values)):
+            row = {"trial_id": trial_id, "objective": objective, "value": number, "value_type": kind}
             connection.execute(sa.insert(VALUES), row)
         return True
 
@@ -308,7 +311,7 @@ def _owned(connection: sa.Connection, study_id: int, owner: str) -> int | None:
 
 
 def _landed(
-    connection: sa.Connection, trial_id: int, state: TrialState, value: float | None, facts: Mapping[str, Any]
+    connection: sa.Connection, trial_id: int, state: TrialState, values: Sequence[float], facts: Mapping[str, Any]
 ) -> bool:
     """Whether a trial has ended just as we wanted to end it."""
     if connection.scalar(sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)) is not state:
@@ -316,7 +319,8 @@ def _landed(
     written = {row.key: row.value_json for row in connection.execute(_attributes(USER_ATTRIBUTES, trial_id))}
     if any(written.get(name) != json.dumps(fact) for name, fact in facts.items()):
         return False
-    return value is None or connection.scalar(sa.select(VALUES.c.value).where(VALUES.c.trial_id == trial_id)) == value
+    told = sa.select(VALUES.c.value).where(VALUES.c.trial_id == trial_id).order_by(VALUES.c.objective)
+    return list(connection.scalars(told)) == [stored_value(value)[0] for value in values]
 
 
 def _count(connection: sa.Connection, statement: sa.Update, values: Mapping[str, Any]) -> int:

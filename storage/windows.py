@@ -21,10 +21,12 @@ class Windows:
     Attributes:
         view: (m, lookback, n_features), a strided view of a matrix or a memory-mapped array; never copied as a whole.
         index: (n,) int64, which of the m windows belong to this part.
+        columns: (k,) int64, which features a model sees, in this order; None: all.
     """
 
     view: np.ndarray
     index: np.ndarray
+    columns: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.index.size)
@@ -32,7 +34,8 @@ class Windows:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n, lookback, n_features)."""
-        return (len(self), int(self.view.shape[1]), int(self.view.shape[2]))
+        n_features = self.view.shape[2] if self.columns is None else self.columns.size
+        return (len(self), int(self.view.shape[1]), int(n_features))
 
     @property
     def nbytes(self) -> int:
@@ -42,7 +45,17 @@ class Windows:
 
     def take(self, positions: np.ndarray | Sequence[int] | slice) -> np.ndarray:
         """The windows at these positions of the part: (k, lookback, n_features) float32, a contiguous copy."""
-        return np.ascontiguousarray(self.view[self.index[positions]], dtype=np.float32)
+        taken = self.view[self.index[positions]]
+        return np.ascontiguousarray(taken if self.columns is None else taken[..., self.columns], dtype=np.float32)
+
+    def narrowed(self, lookback: int, columns: np.ndarray | None) -> Windows:
+        """The same windows, only their last `lookback` steps and some features; nothing is copied.
+
+        Args:
+            lookback: at most that of the windows.
+            columns: (k,) positions among the features; None: all.
+        """
+        return Windows(self.view[:, self.view.shape[1] - lookback :, :], self.index, columns)
 
     def array(self) -> np.ndarray:
         """All windows: (n, lookback, n_features) float32, a copy of `nbytes` bytes."""

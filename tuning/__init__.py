@@ -6,20 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .comparing import ComparisonResult, compare
     from .machine import Machines
     from .spec import SpecError, StudySpec, parse_spec
     from .study import TuneResult, tune
 
 _HOMES = {
+    "ComparisonResult": "comparing",
     "Machines": "machine",
     "SpecError": "spec",
     "StudySpec": "spec",
     "TuneResult": "study",
+    "compare": "comparing",
     "parse_spec": "spec",
     "tune": "study",
 }
 
-__all__ = ["Machines", "SpecError", "StudySpec", "TuneResult", "parse_spec", "tune"]
+__all__ = ["ComparisonResult", "Machines", "SpecError", "StudySpec", "TuneResult", "compare", "parse_spec", "tune"]
 
 
 def __getattr__(name: str) -> object:

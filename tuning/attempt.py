@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from ..objectives.callbacks import Listener, NonFinite, Pruned, PruningListener
-from ..objectives.checkpoint import Checkpointer
-from ..objectives.holdout import TrialResult, holdout
+from ..objectives.callbacks import NonFinite, Pruned
+from ..objectives.cross_validation import CrossResult
 from ..objectives.memory import is_out_of_memory
-from ..objectives.training import FitSettings
 from ..storage import spool, tickets
-from ..storage.dataset import Dataset
 from ..storage.mistakes import Mistake
 from ..storage.outages import StorageUnavailable
 from ..storage.tickets import Claim
 from .bench import Bench
+from .follow import Follow
 from .keepsakes import keep_best
+from .point import further_values, run_point, summary
 from .samplers import claim_sampler
-from .space import labels
-from .spec import StudySpec
-from .stopping import Interrupted, StopSignal
+from .stopping import Interrupted
 
 _log = logging.getLogger("greentune.worker")
 
@@ -62,7 +56,7 @@ class _Attempt:
     def __init__(self, bench: Bench, claim: Claim, trial: optuna.Trial) -> None:
         self._bench, self._claim, self._trial = bench, claim, trial
         self._began = time.perf_counter()
-        self._checkpointer: Checkpointer | None = None
+        self._followed: Follow | None = None
 
     def run(self) -> TrialState | None:
         try:
@@ -78,9 +72,10 @@ class _Attempt:
 
     def _from_training_to_result(self) -> TrialState | None:
         try:
-            result = self._train()
+            result, others = self._train()
         except Pruned as pruned:
-            return self._end(TrialState.PRUNED, value=pruned.value)
+            facts = {} if self._followed is None else self._followed.facts()
+            return self._end(TrialState.PRUNED, value=pruned.value, **facts)
         except NonFinite as error:
             return self._end(TrialState.FAIL, reason="nonfinite", detail=str(error))
         except (StorageUnavailable, UpdateFinishedTrialError):
@@ -95,25 +90,18 @@ class _Attempt:
             traceback.print_exc()  # a bad trial must not end the worker; what it raised is kept with it
             return self._end(TrialState.FAIL, reason="error", detail=_last_frames(error))
         with keep_best(self._bench, self._claim.number, result):
-            return self._end(TrialState.COMPLETE, value=result.fit.best_value, **summary(result))
+            return self._end(TrialState.COMPLETE, value=result.value, others=others, **summary(result))
 
-    def _train(self) -> TrialResult:
-        bench, metric = self._bench, self._bench.spec.search.metric
+    def _train(self) -> tuple[CrossResult, tuple[float, ...]]:
+        """The result, and its values in further objectives."""
+        bench = self._bench
         point = bench.spec.parsed_space().sample(self._trial)
-        self._checkpointer = _checkpointer(bench, self._claim, point)
-        prune = PruningListener(self._trial, metric)
-        if self._checkpointer is not None:  # pruners compare the epochs of the earlier attempt with those of others
-            for epoch, value in enumerate(self._checkpointer.history.get(metric, ())):
-                self._trial.report(value, epoch)
+        self._followed = Follow(bench, self._claim, self._trial, point)
         with bench.stop.interruptible():
-            return run_point(
-                bench.spec,
-                bench.dataset,
-                point,
-                listeners=(_held_back(bench.stop, prune),),
-                checkpointer=self._checkpointer,
-                accumulate=self._claim.accumulate,
+            result = run_point(
+                bench.spec, bench.cuts, point, hooks=self._followed.hooks(), accumulate=self._claim.accumulate
             )
+            return result, further_values(bench.spec, result)
 
     def _interrupted(self, interruption: Interrupted) -> TrialState | None:
         run = self._bench.spec.run
@@ -136,15 +124,17 @@ class _Attempt:
                 self._end(TrialState.FAIL, reason=reason, detail="the worker was asked to stop, or its supervisor died")
         raise interruption
 
-    def _end(self, state: TrialState, *, value: float | None = None, **facts: Any) -> TrialState | None:
+    def _end(
+        self, state: TrialState, *, value: float | None = None, others: Sequence[float] = (), **facts: Any
+    ) -> TrialState | None:
         """Tell the result with its facts; that of a trial which was declared dead meanwhile is dropped."""
         bench, claim = self._bench, self._claim
         facts["seconds"] = round(time.perf_counter() - self._began, 3)
         try:
-            landed = tickets.finish(bench.storage, claim.trial_id, state, value=value, facts=facts)
+            landed = tickets.finish(bench.storage, claim.trial_id, state, value=value, others=others, facts=facts)
         except StorageUnavailable:
             if state is not TrialState.FAIL:
-                path = spool.keep(bench.url, claim.trial_id, state, value=value, facts=facts)
+                path = spool.keep(bench.url, claim.trial_id, state, value=value, others=others, facts=facts)
                 _log.warning("the result of trial %d is kept in %s and told at the next start", claim.number, path)
             raise
         if not landed:
@@ -156,88 +146,11 @@ class _Attempt:
         return state
 
     def _save(self) -> None:
-        if self._checkpointer is not None:
-            self._checkpointer.save()
+        if self._followed is not None:
+            self._followed.save()
 
     def _say_dead(self) -> None:
         _log.warning("trial %d was declared dead meanwhile; its training ends here", self._claim.number)
-
-
-def run_point(
-    spec: StudySpec,
-    dataset: Dataset,
-    point: Mapping[str, Any],
-    *,
-    listeners: Sequence[Listener] = (),
-    checkpointer: Checkpointer | None = None,
-    accumulate: int = 1,
-) -> TrialResult:
-    """Train one point as the study says: the whole trial, also outside of a search.
-
-    The same point gives the same number, to the bit on one CPU backend with the same number of threads.
-
-    Args:
-        point: values of the searched parameters, decoded (lists, not labels).
-        listeners: told of every epoch; one that raises ends the training.
-        checkpointer: keeps the state of the training, and holds the one to go on from.
-        accumulate: batches whose gradients are added up before a step; each has that part of the batch size.
-    """
-    training = spec.training
-    parameters = {**spec.parameters, **point}
-    batch_size = int(parameters.pop("batch_size", training.batch_size))
-    settings = FitSettings(
-        epochs=training.epochs,
-        batch_size=max(1, batch_size // accumulate),
-        monitor=spec.search.metric,
-        shuffle=training.shuffle,
-        patience=training.patience,
-        reduce_lr_patience=training.reduce_lr_patience,
-        seed=spec.seed,
-        gradient_accumulation=accumulate,
-        precision=training.precision,
-    )
-    return holdout(spec.builder, parameters, dataset, settings, listeners=listeners, checkpointer=checkpointer)
-
-
-def summary(result: TrialResult) -> dict[str, Any]:
-    """What is kept with a trial beside its number."""
-    return {
-        "values": {name: float(value) for name, value in result.values.items()},
-        "best_epoch": result.fit.best_epoch,
-        "epochs": len(result.fit.history["loss"]),
-        "n_parameters": result.fit.n_parameters,
-    }
-
-
-def _checkpointer(bench: Bench, claim: Claim, point: Mapping[str, Any]) -> Checkpointer | None:
-    """Ready to go on from what an earlier attempt at the ticket has left."""
-    every = bench.spec.run.checkpoint_every
-    if bench.artifacts is None or every == 0:
-        return None
-    identity = training_identity(bench.spec, point, bench.dataset.fingerprint, claim.accumulate)
-    checkpointer = Checkpointer(bench.artifacts.checkpoint(claim.ticket, claim.number), every=every, identity=identity)
-    if claim.attempt > 1:
-        done = checkpointer.resume_from(bench.artifacts.checkpoints(claim.ticket))
-        if done:
-            _log.info("trial %d goes on after epoch %d of an earlier attempt", claim.number, done)
-    return checkpointer
-
-
-def training_identity(spec: StudySpec, point: Mapping[str, Any], fingerprint: str, accumulate: int) -> str:
-    """Digest of all that decides the bits of a training: only with the same one is a checkpoint gone on from."""
-    versions = {name: metadata.version(name) for name in ("keras", spec.backend, "numpy")}
-    threads = os.environ.get("PJRT_NPROC")
-    settings = {name: value for name, value in spec.identity().items() if not name.startswith("space.")}
-    facts = [settings, labels(point), fingerprint, accumulate, versions, threads]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _held_back(stop: StopSignal, listener: Listener) -> Listener:
-    def report(epoch: int, logs: dict[str, float]) -> None:
-        with stop.held_back():
-            listener(epoch, logs)
-
-    return report
 
 
 def _last_frames(error: BaseException) -> str:

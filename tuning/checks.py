@@ -8,9 +8,10 @@ from typing import Any
 from ..models.contract import Builder, ModelError
 from ..models.registry import builder_keys, complete, get_builder
 from ..storage.mistakes import nearest
+from .objective_names import objective_mistakes
 from .space import Choices, Range, Space, parse_space
 
-TRAINING_PARAMETERS = ("batch_size",)
+TRAINING_PARAMETERS = ("batch_size", "lookback", "feature_groups")
 """Names that may stand in a space beside the builder's own parameters."""
 
 
@@ -26,18 +27,52 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     space, mistakes = parse_space(declared)
     if not declared:
         mistakes.append("`space` must name at least one parameter to search; got none.")
-    if _sampler(raw) == "grid":
+    if _setting(raw, "search", "sampler") == "grid":
         mistakes += _uncountable(space)
+    mistakes += objective_mistakes(raw.get("search")) + _validation_mistakes(raw) + _point_mistakes(raw, space)
     if key not in builder_keys():
         return [*mistakes, f"`builder` must be a known model; got '{key}'. {nearest(key, builder_keys())}"]
-    builder = get_builder(key)
+    builder, groups = get_builder(key), _setting(raw, "data", "feature_groups") or {}
     mistakes += _name_mistakes(builder, declared, fixed)
-    return mistakes + [sentence for sentence in _value_mistakes(builder, space, fixed) if sentence not in mistakes]
+    return mistakes + [
+        sentence for sentence in _value_mistakes(builder, space, fixed, groups) if sentence not in mistakes
+    ]
 
 
-def _sampler(raw: Mapping[str, Any]) -> Any:
-    search = raw.get("search", {})
-    return search.get("sampler") if isinstance(search, Mapping) else None
+def _setting(raw: Mapping[str, Any], section: str, name: str) -> Any:
+    table = raw.get(section, {})
+    return table.get(name) if isinstance(table, Mapping) else None
+
+
+def _point_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
+    """A list of points needs the sampler `points`, and the other way round; each value must lie in the space."""
+    sampler, points = _setting(raw, "search", "sampler"), _setting(raw, "search", "points")
+    if (sampler == "points") != bool(points):
+        return ["`search.points` and the sampler points come together. Give both, or neither."]
+    if not isinstance(points, list | tuple):
+        return []
+    known, found = {parameter.name: parameter for parameter in space.parameters}, []
+    for number, point in enumerate(points):
+        for name, value in point.items() if isinstance(point, Mapping) else ():
+            parameter = known.get(name)
+            if parameter is None:
+                found.append(f"`search.points[{number}]` names '{name}'. {nearest(str(name), list(known))}")
+            elif not parameter.holds(value):
+                found.append(f"`search.points[{number}].{name}` must lie in the space; got {value!r}.")
+    return found
+
+
+def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
+    """What of the validation does not go together."""
+    method, pruner = _setting(raw, "validation", "method"), _setting(raw, "search", "pruner")
+    seeds = _setting(raw, "validation", "seeds") or 1
+    found = []
+    if (method not in (None, "holdout") or seeds != 1) and pruner not in (None, "none", "median"):
+        found.append(
+            f"`search.pruner` must be median or none where a trial has several fits; got {pruner!r}. Median then works "
+            "within a fold and between folds."
+        )
+    return found
 
 
 def _uncountable(space: Space) -> list[str]:
@@ -63,16 +98,20 @@ def _name_mistakes(builder: Builder, declared: Mapping[str, Any], fixed: Mapping
     return unknown + twice
 
 
-def _value_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any]) -> list[str]:
+def _value_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], groups: Any) -> list[str]:
     """Every choice and both ends of every range, tried on the builder's own rules."""
     mistakes = _refused(builder, {name: value for name, value in fixed.items() if name not in TRAINING_PARAMETERS})
-    if "batch_size" in fixed:
-        mistakes.append("`batch_size` is no parameter of a model. Fix it as [training] batch_size.")
+    for name, section in (("batch_size", "training"), ("lookback", "data")):
+        if name in fixed:
+            mistakes.append(f"`{name}` is no parameter of a model. Fix it as [{section}] {name}.")
+    if "feature_groups" in fixed:
+        mistakes.append("`feature_groups` is no parameter of a model. Leave features out with [data] features.")
     for parameter in space.parameters:
-        ends = parameter.values if isinstance(parameter, Choices) else (parameter.low, parameter.high)
-        for value in ends:
-            if parameter.name == "batch_size":
-                mistakes += _batch_size_mistakes(value)
+        if parameter.name == "feature_groups":
+            mistakes += _group_mistakes(parameter, groups)
+        for value in parameter.ends:
+            if parameter.name in ("batch_size", "lookback"):
+                mistakes += _count_mistakes(parameter.name, value)
             elif parameter.name in builder.parameters:
                 mistakes += _refused(builder, {parameter.name: value})
     return mistakes
@@ -86,7 +125,19 @@ def _refused(builder: Builder, parameters: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _batch_size_mistakes(value: Any) -> list[str]:
+def _count_mistakes(name: str, value: Any) -> list[str]:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return []
-    return [f"`batch_size` must be a whole number of at least 1; got {value!r} in the space."]
+    return [f"`{name}` must be a whole number of at least 1; got {value!r} in the space."]
+
+
+def _group_mistakes(parameter: Choices | Range, groups: Any) -> list[str]:
+    """Each choice is a list of groups that the data section names."""
+    if isinstance(parameter, Range) or any(not isinstance(value, list | tuple) for value in parameter.values):
+        return ["`space.feature_groups` must be choices of lists of groups, e.g. [[], ['weather']]."]
+    known = list(groups) if isinstance(groups, Mapping) else []
+    return [
+        f"`space.feature_groups` must name groups of [data.feature_groups]; got '{name}'. {nearest(str(name), known)}"
+        for name in dict.fromkeys(name for value in parameter.values for name in value)
+        if name not in known
+    ]

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from ..storage.mistakes import Mistake
-from . import cli_fleet, cli_results
+from . import cli_compare, cli_data, cli_fleet, cli_results
 from . import options as o
+from . import options_judging as j
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 app = typer.Typer(
@@ -83,6 +84,14 @@ def run(
     sampler: o.SamplerOption = None,
     pruner: o.PrunerOption = None,
     metric: o.MetricOption = None,
+    objective: j.ObjectiveOption = None,
+    validation: j.ValidationOption = None,
+    splits: j.SplitsOption = None,
+    seeds: j.SeedsOption = None,
+    winner: j.WinnerOption = None,
+    top: j.TopOption = None,
+    fresh_seeds: j.FreshSeedsOption = None,
+    refit: j.RefitOption = None,
     trials: o.TrialsOption = None,
     timeout: o.TimeoutOption = None,
     epochs: o.EpochsOption = None,
@@ -90,6 +99,7 @@ def run(
     seed: o.SeedOption = None,
     backend: o.BackendOption = None,
     worker_seconds: o.WorkerSecondsOption = None,
+    until_no_gain: o.UntilNoGainOption = None,
     precision: o.PrecisionOption = None,
     retries: o.RetriesOption = None,
     oom: o.OomOption = None,
@@ -146,9 +156,18 @@ def run(
             "search.sampler": sampler,
             "search.pruner": pruner,
             "search.metric": metric,
+            "search.objectives": objective,
+            "validation.method": validation,
+            "validation.n_splits": splits,
+            "validation.seeds": seeds,
+            "winner.rule": winner,
+            "winner.top": top,
+            "winner.fresh_seeds": fresh_seeds,
+            "final.refit": refit,
             "search.trials": trials,
             "search.timeout": timeout,
             "search.worker_seconds": worker_seconds,
+            "search.until_no_gain": until_no_gain,
             "training.epochs": epochs,
             "training.precision": precision,
             "run.retries": retries,
@@ -191,10 +210,13 @@ for _command in (
     cli_fleet.stop,
     cli_fleet.enqueue,
     cli_results.export,
+    cli_compare.compare,
     cli_results.predict,
-    cli_results.prepare,
+    cli_data.folds,
+    cli_data.prepare,
     cli_fleet.dashboard,
 ):
     app.command()(_command)
 app.command(hidden=True)(cli_fleet.work)
 app.command(hidden=True)(cli_results.deliver)
+app.command(hidden=True)(cli_compare.judge)

@@ -1,4 +1,4 @@
-"""Commands on data and results: `tune export`, `tune predict`, `tune prepare`, and the hidden `tune deliver`."""
+"""Commands on results: `tune export`, `tune predict`, and the hidden `tune deliver`."""
 
 from __future__ import annotations
 
@@ -12,37 +12,50 @@ import typer
 
 from ..storage.mistakes import Mistake
 from . import options as o
-from .cli_shared import EXIT_MISTAKE, existing, say, silent, specification
+from . import options_judging as j
+from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, existing, say, silent
 
 
 def export(
     study: o.NewestStudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
-    trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the best.")] = None,
+    trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the winner.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle. Default: OUT/STUDY/bundle.")] = None,
+    winner: j.WinnerOption = None,
+    top: j.TopOption = None,
+    fresh_seeds: j.FreshSeedsOption = None,
+    workers: o.WorkersOption = None,
     as_json: o.JsonOption = False,
     quiet: o.QuietOption = False,
 ) -> None:
-    """Retrain a trial of a study (default: the best of the newest), evaluate it and write bundle and report."""
-    from ..storage.locks import file_lock
-    from . import delivery, records, table
-    from .opening import writable
+    """Retrain the winner of a study (default: the newest) or another trial, evaluate it, write bundle and report."""
+    from ..objectives.audit import Audit
+    from . import queue, records, table
+    from .finishing import finish
+    from .machine import Machines
+    from .opening import Opened, writable
+    from .spec import with_winner
     from .summary import delivered_lines
 
     database, url = existing(storage, out)
     found = records.load_study(database, study)
     spec = records.read_spec(found)
+    if winner is not None or top is not None or fresh_seeds is not None:
+        spec = with_winner(spec, {"rule": winner, "top": top, "fresh_seeds": fresh_seeds})
+        records.write_spec(found, spec)
     target = None if bundle is None else bundle.resolve()
     folder = writable(out / spec.study)
     table.write_table(found, spec, folder)
+    unchanged = queue.Reconciled(0, 0, 0)
+    opened = Opened(found, database, url, spec, folder, created=False, told=0, changed=unchanged, audit=Audit(()))
     tell = silent if quiet else say
-    what = "the best trial" if trial is None else f"trial {trial}"
     tell(
-        f"study {spec.study}: retraining {what} for up to {spec.final.epochs} epochs, then test part, bundle and report"
+        f"study {spec.study}: {'the winner' if trial is None else f'trial {trial}'}, then test part, bundle and report"
     )
-    with file_lock(folder / delivery.LOCK):  # `tune` may be at it, too
-        delivered = delivery.deliver_in_child(spec, url, folder, trial=trial, bundle=target, say=tell)
+    delivered = finish(opened, Machines(workers=workers), trial=trial, bundle=target, quiet=quiet, say=tell)
+    if delivered is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
     print(json.dumps(delivered, indent=2) if as_json else "\n".join(delivered_lines(delivered)))
 
 
@@ -72,59 +85,6 @@ def predict(
         raise Mistake(f"`--out` must be a file that can be written; {out} cannot: {error.strerror}.") from None
     if not as_json:
         print(f"{len(frame)} forecasts in {forecaster.unit} written to {out}")
-
-
-def prepare(
-    series: Annotated[str, typer.Argument(help="Series (CSV, .csv.gz, Parquet).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the six arrays.")],
-    config: o.ConfigOption = None,
-    target: o.TargetOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
-    unit: o.UnitOption = None,
-    capacity: o.CapacityOption = None,
-    features: o.FeaturesOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    circular: o.CircularOption = None,
-    lookback: o.LookbackOption = None,
-    horizon: o.HorizonOption = None,
-    outputs: o.OutputsOption = None,
-    scaling: o.ScalingOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is in the folder.")] = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Turn a series into scaled arrays (X_train.npy … y_test.npy) that `tune --data FOLDER` reads."""
-    raw = specification(
-        config,
-        {
-            "data.path": series,
-            "data.target": target,
-            "data.timestamp": timestamp,
-            "data.timezone": timezone,
-            "data.unit": unit,
-            "data.capacity": capacity,
-            "data.features": features,
-            "data.known_ahead": known_ahead,
-            "data.circular": circular,
-            "data.lookback": lookback,
-            "data.horizon": horizon,
-            "data.outputs": outputs,
-            "data.scaling": scaling,
-        },
-    )
-    from ..storage.dataspec import parse_spec
-    from ..storage.prepare import prepare_arrays
-
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise Mistake(f"`--out` must be a new or empty folder; {out} is not. Use another, or replace it with --force.")
-    dataset = prepare_arrays(parse_spec(raw["data"]), out)
-    described = dataset.describe()
-    if as_json:
-        print(json.dumps(described, indent=2, default=str))
-        return
-    for part in (dataset.train, dataset.val, dataset.test):
-        print(f"{part.name}: X {part.windows.shape}, y {part.y.shape}")
-    print(f"written to {out}; tune on it with: tune --data {out}")
 
 
 def deliver(

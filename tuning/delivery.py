@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,24 @@ class DeliveryError(Mistake):
     """The winner could not be retrained, evaluated or exported."""
 
 
-def earlier(folder: Path, snapshot: Snapshot) -> dict[str, Any] | None:
-    """What an earlier run delivered, if it is still there and the winner is still the same trial."""
+def earlier(spec: StudySpec, folder: Path, snapshot: Snapshot) -> dict[str, Any] | None:
+    """What an earlier run delivered, if it is still there and nothing has changed on which it rests."""
     try:
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = snapshot.best is not None and found.get("trial") == snapshot.best.number
-    finished = found.get("trials_finished") == snapshot.finished
     there = all(Path(found.get(name, "")).exists() for name in ("bundle", "report"))
-    return found if same and finished and there else None
+    return found if found.get("basis") == basis(spec, snapshot) and there else None
+
+
+def basis(spec: StudySpec, snapshot: Snapshot) -> dict[str, Any]:
+    """What a delivered winner rests on: another one, and it must be chosen again."""
+    return {
+        "best": None if snapshot.best is None else snapshot.best.number,
+        "finished": snapshot.finished,
+        "winner": spec.winner.model_dump(mode="json"),
+        "final": spec.final.model_dump(mode="json"),
+    }
 
 
 def deliver_in_child(
@@ -52,7 +60,7 @@ def deliver_in_child(
     Args:
         url: the database; the child receives it in its environment.
         folder: of the study; receives ``bundle/``, ``report.html`` and ``result.json``.
-        trial: number of another trial than the best one.
+        trial: number of another trial than the winner.
         bundle: another place for the bundle.
         say: where sentences on the progress go.
 
@@ -62,41 +70,47 @@ def deliver_in_child(
     Raises:
         DeliveryError: with what the child said.
     """
-    # One thread, as in the search: the last bits of a training depend on how many there are.
-    device = next(iter(usable_gpus(spec.backend)), None)
-    settings = worker_environment(spec.backend, device=device, threads=1, cache=default_cache())
-    environment = os.environ | settings | {"GREENTUNE_STORAGE": url}
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "greentune.tuning",
-        "deliver",
-        "--study",
-        spec.study,
-        "--folder",
-        str(folder),
-    ]
-    command += [] if trial is None else ["--trial", str(trial)]
-    command += [] if bundle is None else ["--bundle", str(bundle)]
-    (folder / "logs").mkdir(exist_ok=True)
-    log = folder / "logs" / "deliver.log"
-    with (
-        log.open("ab") as errors,
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as child,
-    ):
-        mistakes = _listen(child, say)
-    if child.returncode == 0:
+    more = [] if trial is None else ["--trial", str(trial)]
+    more += [] if bundle is None else ["--bundle", str(bundle)]
+    code, mistakes, log = in_child("deliver", spec, url, folder, more, say=say)
+    if code == 0:
         delivered: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         return delivered
     if mistakes:
         raise DeliveryError(mistakes)
     raise DeliveryError(
-        f"Retraining and export of study '{spec.study}' ended by {exit_reason(child.returncode)}; the last words "
+        f"Retraining and export of study '{spec.study}' ended by {exit_reason(code)}; the last words "
         f"are in {log}. All trials are kept: `tune export --study {spec.study}` tries again."
     )
+
+
+def in_child(
+    command: str, spec: StudySpec, url: str, folder: Path, more: Sequence[str] = (), *, say: Callable[[str], None]
+) -> tuple[int, list[str], Path]:
+    """Run one of our hidden commands in a process that may import Keras.
+
+    Args:
+        command: it is told the study and its folder; what it prints goes to ``logs/COMMAND.log`` there.
+        more: further arguments.
+
+    Returns:
+        the exit code, the mistakes that the child told, the log.
+    """
+    # One thread, as in the search: the last bits of a training depend on how many there are.
+    device = next(iter(usable_gpus(spec.backend)), None)
+    settings = worker_environment(spec.backend, device=device, threads=1, cache=default_cache())
+    environment = os.environ | settings | {"GREENTUNE_STORAGE": url}
+    line = [sys.executable, "-P", "-m", "greentune.tuning", command, "--study", spec.study, "--folder", str(folder)]
+    (folder / "logs").mkdir(exist_ok=True)
+    log = folder / "logs" / f"{command}.log"
+    with (
+        log.open("ab") as errors,
+        subprocess.Popen(
+            [*line, *more], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
+    ):
+        mistakes = _listen(child, say)
+    return child.returncode, mistakes, log
 
 
 def message(**content: Any) -> None:

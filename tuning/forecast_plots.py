@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..reports.forecast_file import ForecastFileError, KeptForecast, read_forecast
 from . import records
+from .pareto import by_error, error_of
 
 N_PLOTS, N_POINTS = 5, 500
 FOLDER = "forecasts"
@@ -108,7 +109,7 @@ def prepare(kept: KeptForecast, *, n_points: int = N_POINTS) -> Curves:
 def title(rank: int, trial: FrozenTrial, unit: str) -> str:
     """``No. 1: trial 12, validation RMSE 0.7512 MW``; the pictures stand in no order on the page."""
     rmse = trial.user_attrs.get("values", {}).get("val_rmse")
-    error = f"validation RMSE {rmse:.4f} {unit}" if isinstance(rmse, float) else f"value {trial.value:.6g}"
+    error = f"validation RMSE {rmse:.4f} {unit}" if isinstance(rmse, float) else f"value {error_of(trial):.6g}"
     return f"No. {rank}: trial {trial.number}, {error}".rstrip()
 
 
@@ -142,7 +143,7 @@ def _best_kept(study: optuna.Study) -> Iterator[tuple[FrozenTrial, KeptForecast]
     if not files:
         return
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted((t for t in trials if t.number in files), key=lambda t: (t.value, t.number))
+    ranked = sorted((t for t in trials if t.number in files), key=by_error)
     found = 0
     for trial in ranked:
         try:

@@ -1,4 +1,4 @@
-"""What is kept of the best trials: the trained model and its forecast of the validation part."""
+"""What is kept of the best trials: the trained model and its forecast of the validation part; of the newest fold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..objectives.holdout import TrialResult
+from ..objectives.cross_validation import CrossResult
 from ..reports.evaluation import predict_windows
 from ..reports.forecast_file import write_forecast
 from ..storage import tallies
@@ -21,7 +21,7 @@ FORECASTS_KEPT = 500
 
 
 @contextmanager
-def keep_best(bench: Bench, number: int, result: TrialResult) -> Iterator[None]:
+def keep_best(bench: Bench, number: int, result: CrossResult) -> Iterator[None]:
     """Keep model and forecast of a trial that is among the best; afterwards drop those of trials that no longer are.
 
     Inside, the result is told: whoever finds a trial among the best finds its model as well.
@@ -31,25 +31,28 @@ def keep_best(bench: Bench, number: int, result: TrialResult) -> Iterator[None]:
         yield
         return
     best = tallies.best_numbers(bench.storage, bench.study._study_id, n)
-    if len(best) < n or result.fit.best_value < best[-1][1]:
+    if len(best) < n or result.value < best[-1][1]:
         _keep(bench, number, result)
     yield
+    best = tallies.best_numbers(bench.storage, bench.study._study_id, n)
+    if len(best) < n:
+        return  # all are among the best; and a model that another worker has kept, but not told yet, must stay
     try:
-        bench.artifacts.retain([kept for kept, _ in tallies.best_numbers(bench.storage, bench.study._study_id, n)])
+        bench.artifacts.retain([kept for kept, _ in best])
     except OSError as error:
         bench.artifacts.complain(error)
 
 
-def _keep(bench: Bench, number: int, result: TrialResult) -> None:
+def _keep(bench: Bench, number: int, result: CrossResult) -> None:
     assert bench.artifacts is not None
     path = bench.artifacts.model(number)
     draft = path.with_name(f".{path.name}")  # a full disk leaves no half of a model
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _without_tensorflow():
-            result.model.save(draft)
+            result.last.model.save(draft)
         draft.replace(path)
-        write_forecast(bench.artifacts.forecast(number), **_forecast(bench.dataset, result))
+        write_forecast(bench.artifacts.forecast(number), **_forecast(result.dataset, result))
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -72,11 +75,11 @@ def _without_tensorflow() -> Iterator[None]:
         tensorflow._available = None
 
 
-def _forecast(dataset: Dataset, result: TrialResult) -> dict[str, Any]:
+def _forecast(dataset: Dataset, result: CrossResult) -> dict[str, Any]:
     """The newest forecasts of the validation part beside what happened, in the unit of the data."""
     part, newest = dataset.val, slice(-FORECASTS_KEPT, None)
     positions = np.arange(len(part.windows))[newest]
-    predicted = predict_windows(result.model, _Taken(part.windows, positions), dataset.n_outputs)
+    predicted = predict_windows(result.last.model, _Taken(part.windows, positions), dataset.n_outputs)
     times = dataset.target_times(part)
     return {
         "times": None if times is None else times[newest, -1],

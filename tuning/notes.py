@@ -43,7 +43,7 @@ def note_text(study: optuna.Study) -> str:
         [
             f"## {_code(study.study_name)}",
             _counts(tables["search"], snapshot),
-            _report(study),
+            _report(study, compares=bool(tables.get("entries"))),
             _best(snapshot),
             "### The search",
             _table(("setting", "value"), _settings(tables)),
@@ -54,7 +54,7 @@ def note_text(study: optuna.Study) -> str:
 
 
 def report_file(attributes: Mapping[str, Any]) -> Path | None:
-    """The report in the folder of the study; None where there is none that can be seen from this machine.
+    """The report in the folder of the study, or the page of a comparison; None where this machine sees none.
 
     Args:
         attributes: the user attributes of the study.
@@ -62,8 +62,8 @@ def report_file(attributes: Mapping[str, Any]) -> Path | None:
     folder = attributes.get(records.FOLDER)
     if not isinstance(folder, str) or not Path(folder).is_absolute():
         return None
-    report = Path(folder) / "report.html"
-    return report if report.is_file() and not report.is_symlink() else None
+    pages = [Path(folder) / name for name in ("comparison.html", "report.html")]
+    return next((page for page in pages if page.is_file() and not page.is_symlink()), None)
 
 
 def _remarks(before: str) -> str:
@@ -90,8 +90,11 @@ def _best(snapshot: Snapshot) -> str:
     return f"### Best so far: trial {best.number}\n\n" + _table(("what", "value"), rows)
 
 
-def _report(study: optuna.Study) -> str:
+def _report(study: optuna.Study, *, compares: bool) -> str:
     attributes, name = study.user_attrs, study.study_name
+    if compares:
+        here, page = report_file(attributes) is not None, f"{REPORT_PATH}{quote(name, safe='')}"
+        return f"[The table]({page})." if here else f"The table is not here. It comes with {_code('tune compare')}."
     if report_file(attributes) is not None:
         return f"[Report on the winner]({REPORT_PATH}{quote(name, safe='')}): errors in the unit, baselines, residuals."
     return f"The report on the winner is not here. It comes with {_code(f'tune export --study {shlex.quote(name)}')}."
@@ -104,10 +107,12 @@ def _settings(tables: Mapping[str, Any]) -> list[tuple[str, str]]:
         "target": data.get("target"),
         "horizon": counted(data["horizon"], "step"),
         "lookback": counted(data["lookback"], "step"),
-        "builder": tables.get("builder"),
+        "builder": None if tables.get("entries") else tables.get("builder"),
+        "entries": ", ".join(tables.get("entries") or ()) or None,
         "sampler": search.get("sampler"),
         "pruner": search.get("pruner"),
         "metric": search.get("metric"),
+        "objectives": ", ".join(search.get("objectives") or ()) or None,
     }
     return [(name, _value(value)) for name, value in known.items() if value is not None]
 

@@ -10,18 +10,24 @@ from typing import Any
 
 import optuna
 
+from ..objectives.audit import Audit, audit
 from ..objectives.runtime import resolve_backend
 from ..storage import fleet, spool
 from ..storage.address import StorageError, find_storage, storage_url
 from ..storage.dataset import Dataset
-from ..storage.datasets import load_dataset
+from ..storage.datasets import load_source
 from ..storage.dataspec import DataError
 from ..storage.locks import named_lock
+from ..storage.mistakes import Mistake
 from ..storage.rdb import open_storage
 from ..storage.resilient import ResilientStorage
+from ..storage.source import Source
+from ..storage.variants import group_mistakes
 from . import queue, records
 from .extension import extend, extended_space
+from .folds import cuts_of
 from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences, parse_spec
+from .study_data import data_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Opened:
         created: whether it is new.
         told: results of an earlier run that the database got only now.
         changed: what this opening changed in its queue.
+        audit: what was checked of the data.
     """
 
     study: optuna.Study
@@ -42,6 +49,7 @@ class Opened:
     created: bool
     told: int
     changed: queue.Reconciled
+    audit: Audit
 
 
 def open_study(
@@ -66,7 +74,7 @@ def open_study(
     Raises:
         Mistake: everything that the user can put right, all at once.
     """
-    spec, dataset = _checked(raw, mistakes or [])
+    spec, dataset, found = _checked(raw, mistakes or [])
     out_folder = writable(out)
     url = storage_url(find_storage(storage) or out_folder / records.DATABASE)
     database = open_storage(url)
@@ -76,7 +84,7 @@ def open_study(
     with named_lock(database.engine, spec.study):
         created = not records.exists(database, spec.study)
         if created:
-            study, spec = _create(database, spec, dataset, folder, artifacts or folder / "artifacts")
+            study, spec = _create(database, spec, dataset, found, folder, artifacts or folder / "artifacts")
         else:
             study, spec = _go_on(database, spec, dataset)
     writable(folder)
@@ -84,7 +92,7 @@ def open_study(
     timeout = spec.search.timeout if start_clock else None
     records.begin_run(study, now=fleet.now(database), timeout=timeout)
     changed = queue.reconcile(study, database, queue.plan(spec), spec.run)
-    return Opened(study, database, url, spec, folder, created, told, changed)
+    return Opened(study, database, url, spec, folder, created, told, changed, found)
 
 
 def writable(folder: Path) -> Path:
@@ -100,23 +108,31 @@ def writable(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _checked(raw: Mapping[str, Any], mistakes: list[str]) -> tuple[StudySpec, Dataset]:
-    """Read specification and data, and report what is wrong with either in one go."""
+def _checked(raw: Mapping[str, Any], mistakes: list[str]) -> tuple[StudySpec, Dataset, Audit]:
+    """Read specification and data, report what is wrong with either in one go, and look for leaks."""
     spec: StudySpec | None = None
-    dataset: Dataset | None = None
+    source: Source | None = None
     try:
         spec = parse_spec(raw)
     except SpecError as error:
         mistakes += error.mistakes
     try:
-        data = spec.data if spec is not None else _data_alone(raw)
+        data = data_of(spec) if spec is not None else _data_alone(raw)
         if data is not None:
-            dataset = load_dataset(data)
+            source = load_source(data)
+            mistakes += group_mistakes(source.dataset)
     except DataError as error:
         mistakes += error.mistakes
-    if mistakes or spec is None or dataset is None:
+    found = None
+    if spec is not None and source is not None and not mistakes:
+        try:
+            found = audit(source.dataset, [cut.dataset for cut in cuts_of(source, spec.validation)])
+            mistakes += [f"The data leak: {leak.sentence}" for leak in found.leaks]
+        except Mistake as error:
+            mistakes += error.mistakes
+    if mistakes or spec is None or source is None or found is None:
         raise SpecError(mistakes)
-    return spec, dataset
+    return spec, source.dataset, found
 
 
 def _data_alone(raw: Mapping[str, Any]) -> Any:
@@ -132,10 +148,10 @@ def _data_alone(raw: Mapping[str, Any]) -> Any:
 
 
 def _create(
-    database: ResilientStorage, spec: StudySpec, dataset: Dataset, folder: Path, artifacts: Path
+    database: ResilientStorage, spec: StudySpec, dataset: Dataset, audit: Audit, folder: Path, artifacts: Path
 ) -> tuple[optuna.Study, StudySpec]:
     trials = spec.search.trials
-    if trials is None and spec.search.sampler != "grid":
+    if trials is None and spec.search.sampler not in ("grid", "points"):
         trials = DEFAULT_TRIALS
     search = spec.search.model_copy(update={"trials": trials})
     spec = spec.model_copy(update={"backend": resolve_backend(spec.backend), "search": search})
@@ -146,6 +162,7 @@ def _create(
         unit=dataset.unit,
         folder=str(folder),
         artifacts=str(artifacts.resolve()),
+        audit=audit.to_json(),
     )
     return study, spec
 
@@ -157,24 +174,27 @@ def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tup
     if found:
         raise SpecError(
             f"The study '{spec.study}' exists with another specification: {'; '.join(found)}. "
-            "Use the same options to go on with it, or another --study NAME."
+            f"Use the same options to go on with it, or another {_naming(spec)}."
         )
     if dataset.fingerprint != records.read_fingerprint(study):
         raise SpecError(
             f"The study '{spec.study}' exists with other data: the bytes of {spec.data.path} have changed since. "
-            "Restore the file to go on with it, or use another --study NAME."
+            f"Restore the file to go on with it, or use another {_naming(spec)}."
         )
     search = stored.search.model_copy(
         update={
             "trials": spec.search.trials or stored.search.trials,
+            "points": spec.search.points,
             "timeout": spec.search.timeout,
             "worker_seconds": spec.search.worker_seconds,
+            "until_no_gain": spec.search.until_no_gain,
         }
     )
     resumed = stored.model_copy(
         update={
             "search": search,
             "run": spec.run,
+            "entries": spec.entries,
             "space": extended_space(stored.space, spec.space)[0],
             "data": stored.data.model_copy(update={"path": spec.data.path}),
         }
@@ -182,3 +202,7 @@ def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tup
     extend(database, study._study_id, resumed.parsed_space())
     records.write_spec(study, resumed)
     return study, resumed
+
+
+def _naming(spec: StudySpec) -> str:
+    return "--name NAME" if spec.entries else "--study NAME"

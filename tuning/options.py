@@ -177,6 +177,14 @@ GpusPerWorkerOption = Annotated[
     float, typer.Option("--gpus-per-worker", help="GPUs of a worker on Ray; 0.5 shares one.", rich_help_panel=_RAY)
 ]
 
+UntilNoGainOption = Annotated[
+    int | None,
+    typer.Option(
+        "--until-no-gain",
+        help="Begin no new trial after so many without a gain larger than the noise.",
+        rich_help_panel=_SEARCH,
+    ),
+]
 WorkerSecondsOption = Annotated[
     str | None,
     typer.Option(
@@ -268,7 +276,7 @@ OutOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_RUN)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
 
-_SPLIT = ("features", "known_ahead", "circular")
+_SPLIT = ("features", "known_ahead", "circular", "objectives")
 _DURATIONS = ("timeout", "trial_timeout", "worker_seconds")
 
 

@@ -6,15 +6,20 @@ import warnings
 
 import optuna
 
+from .fold_pruner import FoldPruner
 
-def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    """Make the named pruner for trials of ``epochs`` reports each.
+
+def make_pruner(name: str, epochs: int, *, n_folds: int = 1, n_seeds: int = 1) -> optuna.pruners.BasePruner:
+    """Make the named pruner for trials whose fits report ``epochs`` values each.
 
     Args:
         name: ``none``, ``median`` (worse than the median of the others at the same epoch, after a fifth of the epochs),
             ``hyperband``, ``asha`` (asynchronous successive halving) or ``patient`` (median, after three epochs
             without a gain).
+        n_folds, n_seeds: fits of a trial. With several, ``median`` is that of each fold: see :mod:`.fold_pruner`.
     """
+    if name == "median" and n_folds * n_seeds > 1:
+        return FoldPruner(epochs, n_folds)
     warm_up = max(1, epochs // 5)
     match name:
         case "none":

@@ -64,7 +64,7 @@ class Reconciled:
 def plan(spec: StudySpec) -> list[Ticket]:
     """Every ticket of the study, in the order in which they are worked off."""
     points = planned_points(spec, spec.search.trials)
-    if spec.search.sampler == "grid":
+    if spec.search.sampler in ("grid", "points"):
         return [Ticket(point_key(point), labels(point)) for point in points]
     return [Ticket(f"{number:05d}", labels(point)) for number, point in enumerate(points)]
 

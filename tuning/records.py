@@ -6,16 +6,23 @@ A worker needs a storage and a study name, nothing else.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from ..storage.mistakes import Mistake, nearest
+from .objective_names import value_names
 
 if TYPE_CHECKING:
     from .spec import StudySpec
+
+FRESH = ".fresh"
+"""Behind the name of a search: the study of its best points with fresh seeds; see :mod:`.fresh`."""
 
 DATABASE = "greentune.db"
 """The SQLite file in a folder of runs, where no other storage is named."""
@@ -24,6 +31,7 @@ SPEC, UNIT, FINGERPRINT = "greentune:spec", "greentune:unit", "greentune:fingerp
 STOPPED, CONTROL = "greentune:stopped", "greentune:control"
 BEGUN, UNTIL = "greentune:begun", "greentune:until"
 FOLDER, ARTIFACTS = "greentune:folder", "greentune:artifacts"
+AUDIT, TESTED = "greentune:audit", "greentune:tested"
 
 RUN, PAUSE, PAUSE_NOW, STOP = "run", "pause", "pause-now", "stop"
 """Orders to the workers of a study: see `tune pause`, `tune resume`, `tune stop`."""
@@ -43,7 +51,14 @@ def study_names(storage: BaseStorage) -> list[str]:
 
 
 def create_study(
-    storage: BaseStorage, spec: StudySpec, *, fingerprint: str, unit: str, folder: str = "", artifacts: str = ""
+    storage: BaseStorage,
+    spec: StudySpec,
+    *,
+    fingerprint: str,
+    unit: str,
+    folder: str = "",
+    artifacts: str = "",
+    audit: Any = None,
 ) -> optuna.Study:
     """Create the study with everything that its workers must know inside.
 
@@ -52,13 +67,21 @@ def create_study(
         unit: in which errors are given; arrays may know another one than the specification, or none.
         folder: of the study, for results; an absolute path.
         artifacts: folder for checkpoints and trained models, an absolute path; hosts that see it use it. Empty: none.
+        audit: what the audit of the data has found, in plain values.
 
     Raises:
         StudyError: somebody else's study has this name.
     """
-    study = optuna.create_study(storage=storage, study_name=spec.study, direction="minimize", load_if_exists=True)
-    if study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way
+    names = value_names(spec.search)
+    directions = [StudyDirection.MINIMIZE] * len(names)
+    study = optuna.create_study(storage=storage, study_name=spec.study, directions=directions, load_if_exists=True)
+    others = len(study.directions) != len(names)
+    if others or study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way
         raise StudyError(f"The study '{spec.study}' exists, but greentune did not make it. Use another --study NAME.")
+    if len(names) > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(names))  # for the dashboard
     study.set_user_attr(UNIT, unit)
     study.set_user_attr(FOLDER, folder)
     study.set_user_attr(ARTIFACTS, artifacts)
@@ -68,6 +91,8 @@ def create_study(
     study.set_user_attr(CONTROL, RUN)
     study.set_user_attr(BEGUN, None)
     study.set_user_attr(UNTIL, None)
+    study.set_user_attr(AUDIT, audit)
+    study.set_user_attr(TESTED, [])
     write_spec(study, spec)  # last: a study without it is not ours yet
     return study
 
@@ -84,7 +109,7 @@ def load_study(storage: BaseStorage, name: str | None) -> optuna.Study:
             "The database holds no study of greentune. Start one with `tune`, or name another with --storage."
         )
     if name is None:
-        name = names[-1]
+        name = next((found for found in reversed(names) if not found.endswith(FRESH)), names[-1])
     elif name not in names:
         raise StudyError(f"There is no study '{name}' in the database. {nearest(name, names)}")
     return optuna.load_study(study_name=name, storage=storage)
@@ -139,6 +164,21 @@ def read_unit(study: optuna.Study) -> str:
 def read_fingerprint(study: optuna.Study) -> str:
     """The fingerprint of the data on which the study runs."""
     return str(study.user_attrs[FINGERPRINT])
+
+
+def look_at_test(study: optuna.Study, winners: Sequence[int], *, rmse: float | None) -> list[dict[str, Any]]:
+    """Remember that the test part was used to judge a model; the same model again is no new look.
+
+    Returns:
+        every look so far: the trials that it was at, the error that was seen, when (UTC).
+    """
+    looks: list[dict[str, Any]] = list(study.user_attrs.get(TESTED, []))
+    if any(look["trials"] == list(winners) and look["rmse"] == rmse for look in looks):
+        return looks
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    looks.append({"trials": list(winners), "rmse": rmse, "when": when})
+    study.set_user_attr(TESTED, looks)
+    return looks
 
 
 def begin_run(study: optuna.Study, *, now: float, timeout: float | None) -> None:

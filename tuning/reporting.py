@@ -12,13 +12,21 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from ..objectives.holdout import TrialResult
+from ..objectives.audit import Audit
+from ..objectives.fold_drawing import draw
 from ..reports.content import Search, TrialRow, Winner, report_content
 from ..reports.evaluation import Evaluation
 from ..reports.model_info import versions
 from ..reports.page import write_report
+from ..reports.pareto import Judged, Pareto
 from ..storage.dataset import Dataset
-from . import table
+from ..storage.source import Source
+from . import records, table
+from .choosing import Choice
+from .folds import folds_of
+from .objective_names import value_names
+from .pareto import by_error, error_of, front
+from .retraining import Retrained
 from .spec import StudySpec
 
 if TYPE_CHECKING:
@@ -27,38 +35,51 @@ if TYPE_CHECKING:
 BEST_TRIALS_SHOWN = 10
 
 
-def fit_facts(spec: StudySpec, result: TrialResult, seconds: float) -> dict[str, Any]:
-    """Settings and outcome of the winner's retraining."""
-    fit = result.fit
+def fit_facts(spec: StudySpec, members: Sequence[Retrained]) -> dict[str, Any]:
+    """Settings and outcome of the winner's retraining; of an ensemble those of its first member, and each one's own."""
+    found = [_member_facts(spec, member) for member in members]
+    return found[0] if len(found) == 1 else {**found[0], "members": found}
+
+
+def _member_facts(spec: StudySpec, member: Retrained) -> dict[str, Any]:
+    fit = member.result.fit
     return {
         **spec.final.model_dump(mode="json"),
+        "trial": member.trial,
+        "parameters": member.parameters,
         "seed": spec.seed,
         "monitor": fit.monitor,
         "best_value": fit.best_value,
         "best_epoch": fit.best_epoch,
         "epochs_trained": len(fit.history["loss"]),
         "stopped": fit.stopped,
-        "validation": result.values,
-        "seconds": round(seconds, 2),
+        "validation": member.result.values,
+        "n_parameters": fit.n_parameters,
+        "seconds": round(member.seconds, 2),
     }
 
 
-def study_facts(study: optuna.Study, spec: StudySpec, winner: FrozenTrial) -> dict[str, Any]:
+def study_facts(study: optuna.Study, spec: StudySpec, choice: Choice) -> dict[str, Any]:
     """The search behind the winner, for ``model_info.json``; no database address."""
     trials = study.get_trials(deepcopy=False)
+    winner, names = trials[choice.winners[0]], value_names(spec.search)
     return {
         "name": study.study_name,
         "sampler": spec.search.sampler,
         "pruner": spec.search.pruner,
         "metric": spec.search.metric,
+        "validation": spec.validation.model_dump(mode="json"),
         "seed": spec.seed,
         "epochs": spec.training.epochs,
         "trials": dict(Counter(trial.state.name.lower() for trial in trials)),
         "space": spec.space,
+        "choice": choice.to_json(),
         "winner": {
             "trial": winner.number,
-            "value": winner.value,
+            "value": error_of(winner),
+            **({"objectives": dict(zip(names, winner.values or (), strict=False))} if len(names) > 1 else {}),
             "values": winner.user_attrs.get("values"),
+            "folds": winner.user_attrs.get("folds"),
             "n_parameters": winner.user_attrs.get("n_parameters"),
         },
     }
@@ -66,18 +87,21 @@ def study_facts(study: optuna.Study, spec: StudySpec, winner: FrozenTrial) -> di
 
 def write(
     path: Path,
+    *,
     study: optuna.Study,
     spec: StudySpec,
+    source: Source,
     dataset: Dataset,
-    winner: FrozenTrial,
-    parameters: dict[str, Any],
-    result: TrialResult,
+    choice: Choice,
+    members: Sequence[Retrained],
     evaluation: Evaluation,
     predicted: NDArray[np.floating],
+    looks: Sequence[dict[str, Any]],
     bundle: Path,
 ) -> Path:
     """Write ``report.html``."""
-    fit = result.fit
+    first, alone = members[0], len(members) == 1
+    fit = first.result.fit
     content = report_content(
         title=study.study_name,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -86,36 +110,79 @@ def write(
         predicted=predicted,
         history=fit.history,
         winner=Winner(
-            builder=spec.builder,
-            parameters=parameters,
-            n_parameters=fit.n_parameters,
-            trial_number=winner.number,
-            best_epoch=fit.best_epoch,
-            epochs_trained=len(fit.history["loss"]),
-            monitor=fit.monitor,
-            best_value=fit.best_value,
+            builder=first.builder if alone else f"ensemble of {len(members)}",
+            parameters=first.parameters if alone else {},
+            n_parameters=sum(member.result.fit.n_parameters for member in members),
+            trial_number=first.trial if alone else None,
+            best_epoch=fit.best_epoch if alone else None,
+            epochs_trained=len(fit.history["loss"]) if alone else None,
+            monitor=fit.monitor if alone else None,
+            best_value=fit.best_value if alone else None,
             backend=spec.backend,
-            notes=(_retraining_note(winner, result),),
+            notes=(choice.reason, *_optimism(choice), *(_retraining_note(study, spec, member) for member in members)),
         ),
-        search=_search(study, spec),
+        search=_search(study, spec, source, choice),
         commands=_commands(spec, bundle),
         versions=versions(),
-        validation=(
-            (
-                f"Each trial was trained on the training part for up to {spec.training.epochs} epochs and judged by "
-                f"{spec.search.metric} on the validation part; the winner is the trial with the smallest one."
-            ),
+        validation=(*_validation(spec), *_audited(study)),
+        limits=(
+            "The best number of a search is the smallest of many and so flatters; fresh seeds and the test do not.",
+            _looks(looks),
         ),
-        limits=("The winner's validation figure is the smallest of many and so flatters; the test part does not.",),
     )
     return write_report(path, content)
 
 
-def _search(study: optuna.Study, spec: StudySpec) -> Search:
+def _validation(spec: StudySpec) -> list[str]:
+    validation, metric = spec.validation, spec.search.metric
+    if validation.method == "holdout":
+        where = "on the validation part"
+    else:
+        folds = 4 if validation.method == "documented" else validation.n_splits
+        where = (
+            f"on {folds} {validation.method} folds of all windows before the test part, each with scalers of its own "
+            f"training rows where the series is known; its number is the {validation.aggregate} of theirs"
+        )
+    several = validation.seeds > 1
+    repeats = f" Promising trials were repeated with up to {validation.seeds} seeds." if several else ""
+    learnt = {
+        "all": "The winner was then trained on training and validation part together, for the median of the epochs "
+        "that were best in its fits; what the training says of itself after that is no validation.",
+        "train": "The winner was then trained on the training part, with early stopping on the validation part.",
+    }
+    return [
+        f"Each trial was trained for up to {spec.training.epochs} epochs and judged by {metric} {where}.{repeats}",
+        learnt[spec.final.refit],
+    ]
+
+
+def _audited(study: optuna.Study) -> list[str]:
+    found = study.user_attrs.get(records.AUDIT)
+    return [] if found is None else Audit.from_json(found).lines()
+
+
+def _looks(looks: Sequence[dict[str, Any]]) -> str:
+    if len(looks) == 1:
+        return "The test part was used once, for this model: no choice was made on it."
+    listed = "; ".join(f"trials {look['trials']} on {look['when']} UTC" for look in looks)
+    return (
+        f"The test part was used {len(looks)} times ({listed}). Choosing among these by their test error would make "
+        "it a validation part."
+    )
+
+
+def _optimism(choice: Choice) -> list[str]:
+    if choice.optimism is None:
+        return []
+    worse = f"{abs(choice.optimism):.1f} % {'worse' if choice.optimism > 0 else 'better'}"
+    return [f"With fresh seeds the best number of the search came out {worse}: that is its optimism."]
+
+
+def _search(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice) -> Search:
     trials = study.get_trials(deepcopy=False)
     begun = [t.datetime_start for t in trials if t.datetime_start is not None]
     ended = [t.datetime_complete for t in trials if t.datetime_complete is not None and t.datetime_start is not None]
-    complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: (t.value or 0.0, t.number))
+    complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=by_error)
     agreement = None if "loss" in spec.space else table.agreement(study)  # penalties of different losses do not compare
     return Search(
         study=study.study_name,
@@ -129,13 +196,25 @@ def _search(study: optuna.Study, spec: StudySpec) -> Search:
         space=spec.space,
         best_trials=tuple(_row(trial, spec) for trial in complete[:BEST_TRIALS_SHOWN]),
         notes=() if agreement is None else (agreement,),
+        folds=tuple(draw(folds_of(source, spec.validation), source.n_samples, times=source.sample_times)),
+        candidates=tuple(choice.to_json()["candidates"]),
+        pareto=_pareto(complete, spec, choice) if len(spec.search.objectives) > 1 else None,
     )
+
+
+def _pareto(complete: Sequence[FrozenTrial], spec: StudySpec, choice: Choice) -> Pareto:
+    best, rows = {trial.number for trial in front(complete)}, []
+    for trial in complete:
+        row, number = _row(trial, spec), trial.number
+        values = tuple(trial.values or ())
+        rows.append(Judged(number, values, row.rmse, row.parameters, number in best, number in choice.winners))
+    return Pareto(value_names(spec.search), tuple(rows))
 
 
 def _row(trial: FrozenTrial, spec: StudySpec) -> TrialRow:
     values = trial.user_attrs.get("values", {})
     parameters = spec.parsed_space().decode(trial.params)
-    return TrialRow(trial.number, trial.value, parameters, values.get("val_rmse"), trial.user_attrs.get("seconds"))
+    return TrialRow(trial.number, error_of(trial), parameters, values.get("val_rmse"), trial.user_attrs.get("seconds"))
 
 
 def _most_workers(trials: Sequence[FrozenTrial]) -> int | None:
@@ -145,13 +224,14 @@ def _most_workers(trials: Sequence[FrozenTrial]) -> int | None:
     return len(owners) or None
 
 
-def _retraining_note(winner: FrozenTrial, result: TrialResult) -> str:
-    fit = result.fit
-    searched = "unknown" if winner.value is None else f"{winner.value:.6f}"
-    return (
-        f"Trial {winner.number} had {fit.monitor} {searched} in the search; retrained it has {fit.best_value:.6f}, "
-        f"at epoch {fit.best_epoch + 1} of {len(fit.history['loss'])}."
-    )
+def _retraining_note(study: optuna.Study, spec: StudySpec, member: Retrained) -> str:
+    fit, epochs = member.result.fit, len(member.result.fit.history["loss"])
+    value = error_of(study.get_trials(deepcopy=False)[member.trial])
+    searched = "unknown" if value is None else f"{value:.6f}"
+    had = f"Trial {member.trial} had {spec.search.metric} {searched} in the search"
+    if spec.final.refit == "all":
+        return f"{had}; retrained on everything before the test part for {epochs} epochs."
+    return f"{had}; retrained it has {fit.best_value:.6f}, at epoch {fit.best_epoch + 1} of {epochs}."
 
 
 def _commands(spec: StudySpec, bundle: Path) -> list[tuple[str, str]]:

@@ -21,12 +21,14 @@ def planned_points(spec: StudySpec, n_trials: int | None) -> list[Point]:
     no two workers can draw the same one, and a longer plan begins with the shorter one.
 
     Args:
-        n_trials: how many; None means the whole grid, or the default for other samplers.
+        n_trials: how many; None means the whole grid or list, or the default for other samplers.
     """
     space = spec.parsed_space()
     if spec.search.sampler == "grid":
         points = list(space.grid())
         return points if n_trials is None else points[:n_trials]
+    if spec.search.sampler == "points":
+        return [dict(point) for point in spec.search.points][:n_trials]
     if spec.search.sampler == "tpe":
         return [{} for _ in range(n_trials or 0)]
     study = optuna.create_study(sampler=_sequence(spec))

@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
+from .pareto import by_error, error_of
 from .space import Space, parse_space
 
 _STATES = {
@@ -24,7 +25,7 @@ _STATES = {
 }
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 _BACK = ("lost", "interrupted", "paused", "recycled")
-_REQUEUED = (*_BACK, "duplicate", "withdrawn")
+REQUEUED = (*_BACK, "duplicate", "withdrawn")
 """Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
 
 
@@ -105,7 +106,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
     trials = study.get_trials(deepcopy=False)
     reasons = Counter(t.user_attrs.get("reason", "error") for t in trials if t.state is TrialState.FAIL)
     counts = {name: sum(t.state is state for t in trials) for name, state in _STATES.items()}
-    requeued = sum(reasons[reason] for reason in _REQUEUED)
+    requeued = sum(reasons[reason] for reason in REQUEUED)
     counts["failed"] -= requeued
     return Snapshot(
         study=study.study_name,
@@ -131,19 +132,18 @@ def _returning(trials: Sequence[FrozenTrial]) -> int:
 
 
 def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The COMPLETE trial with the smallest value; of equal ones the first."""
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]
-    return min(complete, key=lambda t: (t.value, t.number), default=None)
+    """The COMPLETE trial with the smallest error; of equal ones the first."""
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.values]
+    return min(complete, key=by_error, default=None)
 
 
 def best_of(trials: Sequence[FrozenTrial], space: Space) -> Best | None:
     """The best finished trial in plain values."""
     trial = best_trial(trials)
-    if trial is None or trial.value is None:
+    number = None if trial is None else error_of(trial)
+    if trial is None or number is None:
         return None
-    return Best(
-        trial.number, trial.value, trial.user_attrs.get("values", {}).get("val_rmse"), space.decode(trial.params)
-    )
+    return Best(trial.number, number, trial.user_attrs.get("values", {}).get("val_rmse"), space.decode(trial.params))
 
 
 def _running(trial: FrozenTrial) -> Running:

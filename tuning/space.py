@@ -56,6 +56,15 @@ class Choices:
     def grid(self) -> tuple[Any, ...]:
         return self.values
 
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Values that hold if all do: every choice."""
+        return self.values
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is one of the choices."""
+        return label(value) in self.labels
+
 
 @dataclass(frozen=True)
 class Range:
@@ -80,6 +89,15 @@ class Range:
     def rounded(self, value: float) -> float:
         """The value without the dust of repeated steps: 0.3, not 0.30000000000000004."""
         return value if self.step is None else round(value, 12)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Values that hold if all do: both ends."""
+        return (self.low, self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Whether it lies in the range."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def grid(self) -> tuple[Any, ...]:
         if self.integer:

@@ -11,28 +11,33 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
 from .checks import search_mistakes
+from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
+from .objective_names import Objective, settled
+from .refusals import explained
 from .space import Space, parse_space
 
-Sampler = Literal["tpe", "random", "qmc", "grid"]
+Sampler = Literal["tpe", "random", "qmc", "grid", "points"]
 Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
 Metric = Literal["val_mse", "val_loss", "val_mae"]
 Backend = Literal["auto", "jax", "tensorflow"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 OutOfMemory = Literal["fail", "retry"]
+Method = Literal["holdout", "expanding", "sliding", "documented"]
+Rule = Literal["one-se", "best", "ensemble"]
 
 DEFAULT_TRIALS = 40
-_EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "data.path")
+_EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain", "data.path")
 """What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not).
 
-The section `run` may differ too, and the space may grow (see :mod:`.extension`)."""
+The sections `run` and `winner` may differ too, and the space may grow (see :mod:`.extension`)."""
 
 
 class SpecError(Mistake):
@@ -47,17 +52,73 @@ class SearchSpec(_Section):
     """Who searches, what is minimised, and until when.
 
     Attributes:
-        trials: how many; None: all points of a grid, otherwise 40.
+        objectives: what is minimised, see :mod:`.objective_names`: an error, which settles the metric, and what else
+            shall be small; none: the metric alone.
+        points: of the sampler ``points``, which works off a list: parameters by name.
+        trials: how many; None: all points of a grid or a list, otherwise 40.
         timeout: seconds of wall time after which no new trial begins; running ones are finished.
         worker_seconds: seconds of all workers together after which no new trial begins.
+        until_no_gain: trials without a gain larger than the noise after which no new one begins (see :mod:`.no_gain`).
     """
 
     sampler: Sampler = "tpe"
     pruner: Pruner = "median"
     metric: Metric = "val_mse"
+    objectives: tuple[Objective, ...] = ()
+    points: tuple[dict[str, Any], ...] = ()
     trials: Annotated[int, Field(ge=1)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
     worker_seconds: Annotated[float, Field(gt=0)] | None = None
+    until_no_gain: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, given: Any) -> Any:
+        return {**settled(given), **given} if isinstance(given, Mapping) else given
+
+
+class ValidationSpec(_Section):
+    """On what a trial is judged. Only windows before the test part are used.
+
+    Attributes:
+        method: ``holdout``, the validation part of the data section; ``expanding`` or ``sliding`` windows;
+            ``documented`` (R6): expanding, fifths of the samples, validated on the half fifth that follows.
+        n_splits: folds.
+        borders: whether `validation_size` counts windows, or whole calendar months, weeks or days.
+        validation_size: of a fold; None: an equal share of the samples (by calendar: one period).
+        step: windows from one validation to the next; None: `validation_size`.
+        train_size: windows in training: the most of ``expanding``, the number of ``sliding``.
+        gap: windows between training and validation; None: lookback + horizon - 1, and never less.
+        refit_every: a model is trained anew every so many folds, and judged on those between.
+        aggregate: from the folds to the number of a trial: ``mean``, ``median``, or ``recent`` (the newest count most).
+        seeds: most repeats of a trial with other seeds; the first few only get one, later ones more when promising.
+    """
+
+    method: Method = "holdout"
+    n_splits: Annotated[int, Field(ge=1)] = 5
+    borders: Literal["count", "month", "week", "day"] = "count"
+    validation_size: Annotated[int, Field(ge=1)] | None = None
+    step: Annotated[int, Field(ge=1)] | None = None
+    train_size: Annotated[int, Field(ge=1)] | None = None
+    gap: Annotated[int, Field(ge=0)] | None = None
+    refit_every: Annotated[int, Field(ge=1)] = 1
+    aggregate: Literal["mean", "median", "recent"] = "mean"
+    seeds: Annotated[int, Field(ge=1)] = 1
+
+
+class WinnerSpec(_Section):
+    """How the winner is chosen, once the search is over. It changes no trial, so it may be changed afterwards.
+
+    Attributes:
+        rule: ``one-se``: of the candidates whose error is within one standard error of the best, the one with the
+            fewest parameters; ``best``: the smallest error; ``ensemble``: the mean of the forecasts of all candidates.
+        top: candidates: the best trials of the search.
+        fresh_seeds: with how many new seeds each is trained and judged again; 0: the search's own numbers decide.
+    """
+
+    rule: Rule = "one-se"
+    top: Annotated[int, Field(ge=1)] = 3
+    fresh_seeds: Annotated[int, Field(ge=0)] = 3
 
 
 class TrainingSpec(_Section):
@@ -111,8 +172,14 @@ class RunSpec(_Section):
 
 
 class FinalSpec(_Section):
-    """How the winner is retrained (R5). The batch size is the winner's own."""
+    """How the winner is retrained. The batch size is the winner's own.
 
+    Attributes:
+        refit: ``all``: on training and validation part, for as many epochs as were best in the folds; ``train``: on the
+            training part, with early stopping on the validation part (R5), for which the other settings are.
+    """
+
+    refit: Literal["all", "train"] = "all"
     epochs: Annotated[int, Field(ge=1)] = 100
     shuffle: bool = True
     patience: Annotated[int, Field(ge=1)] | None = 15
@@ -121,7 +188,11 @@ class FinalSpec(_Section):
 
 
 class StudySpec(_Section):
-    """Everything that a study is. A worker that has this needs nothing else but the database."""
+    """Everything that a study is. A worker that has this needs nothing else but the database.
+
+    Attributes:
+        entries: of a comparison, by name; see :mod:`.entries`.
+    """
 
     study: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -129,10 +200,13 @@ class StudySpec(_Section):
     builder: str = "stacked_lstm"
     parameters: dict[str, Any] = Field(default_factory=dict)
     space: dict[str, Any] = Field(default_factory=dict)
+    entries: dict[str, EntrySpec] = Field(default_factory=dict)
     data: DataSpec = Field(default_factory=DataSpec)
     search: SearchSpec = Field(default_factory=SearchSpec)
+    validation: ValidationSpec = Field(default_factory=ValidationSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
     run: RunSpec = Field(default_factory=RunSpec)
+    winner: WinnerSpec = Field(default_factory=WinnerSpec)
     final: FinalSpec = Field(default_factory=FinalSpec)
 
     def parsed_space(self) -> Space:
@@ -154,7 +228,10 @@ class StudySpec(_Section):
     def identity(self) -> dict[str, Any]:
         """What makes it the same study, flat: ``{"search.sampler": "tpe", …}`` without what may be extended."""
         flat = _flatten(self.model_dump(mode="json"))
-        return {n: v for n, v in flat.items() if n not in _EXTENDABLE and not n.startswith("run.")}
+        left_out = (*_EXTENDABLE, "search.points" if self.entries else "entries")  # a comparison may get more seeds
+        if not self.search.objectives:
+            del flat["search.objectives"]  # so studies keep the names that they had before there were several
+        return {n: v for n, v in flat.items() if n not in left_out and not n.startswith(("run.", "winner."))}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -193,8 +270,8 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
     try:
         spec = StudySpec.model_validate(named)
     except ValidationError as error:
-        mistakes += [_explain(detail) for detail in error.errors()]
-    mistakes += search_mistakes(named)
+        mistakes += [explained(detail, StudySpec) for detail in error.errors()]
+    mistakes += entry_mistakes(named) if named.get("entries") else search_mistakes(named)
     if mistakes or spec is None:
         raise SpecError(mistakes)
     spec = spec.model_copy(update={"data": spec.data.model_copy(update={"path": _whole_path(spec.data.path)})})
@@ -207,12 +284,29 @@ def differences(stored: StudySpec, asked: StudySpec) -> list[str]:
     if asked.backend == "auto":
         new["backend"] = old["backend"]
     space = [name for name in old.keys() | new.keys() if name.split(".")[0] == "space"]
+    # Entries of a comparison may be added; one that is missing lacks in the space, too.
+    space += [name for name in old.keys() ^ new.keys() if name.startswith("entries.")]
     old, new = ({n: v for n, v in each.items() if n not in space} for each in (old, new))
     return extended_space(stored.space, asked.space)[1] + [
         f"{name}: the study has {old.get(name)!r}, the command asks for {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
+
+
+def with_winner(spec: StudySpec, asked: Mapping[str, Any]) -> StudySpec:
+    """The specification with another way to choose the winner; what is None stays.
+
+    Raises:
+        SpecError: with every mistake at once.
+    """
+    try:
+        winner = WinnerSpec.model_validate(spec.winner.model_dump() | {n: v for n, v in asked.items() if v is not None})
+    except ValidationError as error:
+        raise SpecError(
+            [explained({**detail, "loc": ("winner", *detail["loc"])}, StudySpec) for detail in error.errors()]
+        ) from error
+    return spec.model_copy(update={"winner": winner})
 
 
 def default_name(spec: StudySpec) -> str:
@@ -222,35 +316,12 @@ def default_name(spec: StudySpec) -> str:
     """
     stem = re.sub(r"\.(csv|gz|parquet)", "", spec.data.path.removeprefix("sample:").rstrip("/").rsplit("/", 1)[-1])
     digest = hashlib.sha256(json.dumps(spec.identity(), sort_keys=True).encode()).hexdigest()[:6]
-    return f"{stem or 'study'}-{spec.search.sampler}-{digest}"
+    return f"{stem or 'study'}-{'compare' if spec.entries else spec.search.sampler}-{digest}"
 
 
 def _whole_path(path: str) -> str:
     """The path from the root: workers and later commands may stand in other folders."""
     return path if path.startswith(SAMPLE_PREFIX) else str(Path(path).expanduser().resolve())
-
-
-def _explain(detail: Any) -> str:
-    """One of pydantic's errors as rule, value, way out."""
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"There is no setting `{where}`. {nearest(str(detail['loc'][-1]), _names_at(detail['loc'][:-1]))}"
-    if detail["type"] == "literal_error":
-        valid = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
-        return f"`{where}` must be a known name; got {detail['input']!r}. {nearest(str(detail['input']), valid)}"
-    if where == "search.timeout":
-        return f"`{where}` must be a time above zero: seconds, or a text such as 90s, 8m, 2h; got {detail['input']!r}."
-    rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
-    rule = re.sub(r"^Input should be", "must be", rule)
-    return f"`{where}` {rule}; got {detail['input']!r}."
-
-
-def _names_at(location: tuple[Any, ...]) -> list[str]:
-    model: Any = StudySpec
-    for part in location:
-        annotation = model.model_fields[part].annotation
-        model = annotation if hasattr(annotation, "model_fields") else get_args(annotation)[0]
-    return list(model.model_fields)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,11 +13,13 @@ import optuna
 
 from ..reports.bundle import check_folder
 from ..storage.address import redact
-from ..storage.locks import file_lock
-from . import delivery, table
+from . import table
+from .finishing import finish
 from .launch import check_connections, launcher, machine_mistakes
 from .machine import Machines
+from .objective_names import value_names
 from .opening import Opened, open_study
+from .pareto import front_rows
 from .presets import with_preset
 from .progress import Progress
 from .snapshot import Snapshot, take_snapshot
@@ -37,6 +39,7 @@ class TuneResult:
         snapshot: counts and the best trial at the end.
         table: CSV of all trials.
         agreement: of a grid: whether penalty and forecast error agree on the best point.
+        pareto: with several objectives the trials on the Pareto front, the smallest error first.
         delivered: figures and places of the retrained winner; None when there is no winner yet.
         interrupted: somebody pressed Ctrl-C; the same command goes on.
         added: tickets that this run added to the queue.
@@ -52,6 +55,7 @@ class TuneResult:
     interrupted: bool
     added: int
     seconds: float
+    pareto: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -66,6 +70,7 @@ class TuneResult:
             "interrupted": self.interrupted,
             "added": self.added,
             "seconds": round(self.seconds, 1),
+            **({"pareto": list(self.pareto)} if self.pareto else {}),
             **(self.delivered or {}),
         }
 
@@ -119,7 +124,8 @@ def tune(
     until = None if spec.search.timeout is None else time.time() + spec.search.timeout
     launch = launcher(opened, asked, before.waiting)
     with Progress(epochs=spec.training.epochs, until=until, workers=launch.workers, quiet=quiet) as progress:
-        progress.say(_opening(opened, before, launch.workers))
+        for line in (*opened.audit.lines(), _opening(opened, before, launch.workers)):
+            progress.say(line)
         ended = launch.run(progress)
     snapshot = take_snapshot(opened.study)
     results = table.write_table(opened.study, spec, folder)
@@ -127,7 +133,7 @@ def tune(
     if snapshot.best is not None:
         progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
         if ended is Outcome.FINISHED:
-            delivered = _deliver(spec, opened.url, folder, snapshot, progress)
+            delivered = finish(opened, asked, again=False, quiet=quiet, say=progress.say)
     return TuneResult(
         storage=redact(opened.url),
         folder=folder,
@@ -139,29 +145,21 @@ def tune(
         interrupted=ended is not Outcome.FINISHED or (snapshot.best is not None and delivered is None),
         added=opened.changed.added,
         seconds=time.monotonic() - began,
+        pareto=_pareto(opened),
     )
 
 
-def _deliver(spec: StudySpec, url: str, folder: Path, snapshot: Snapshot, progress: Progress) -> dict[str, Any] | None:
-    """The winner's figures, from an earlier run where nothing has changed since; None when it was interrupted."""
-    assert snapshot.best is not None
-    try:
-        with file_lock(folder / delivery.LOCK):  # of two commands at one study the second finds what the first made
-            delivered = delivery.earlier(folder, snapshot)
-            if delivered is not None:
-                return delivered
-            what = f"retraining trial {snapshot.best.number} for up to {spec.final.epochs} epochs"
-            progress.say(f"{what}, then the test part, the bundle and the report")
-            return delivery.deliver_in_child(spec, url, folder, say=progress.say)
-    except KeyboardInterrupt:
-        return None
+def _pareto(opened: Opened) -> tuple[dict[str, Any], ...]:
+    several = len(opened.spec.search.objectives) > 1
+    return tuple(front_rows(opened.study.get_trials(deepcopy=False), opened.spec)) if several else ()
 
 
 def _opening(opened: Opened, before: Snapshot, workers: int) -> str:
     spec, changed, url = opened.spec, opened.changed, redact(opened.url)
     search = spec.search
     what = (
-        f"study {spec.study}: {spec.builder}, {search.sampler}, pruner {search.pruner}, {search.metric}, {spec.backend}"
+        f"study {spec.study}: {spec.builder}, {search.sampler}, pruner {search.pruner}, "
+        f"{' and '.join(value_names(search))}, {spec.backend}"
     )
     if not opened.created and not before.waiting and not changed.added:
         return f"{what}\nnothing to add: all {before.finished} trials of this study have a result in {url}"

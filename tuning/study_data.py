@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import optuna
 
-from ..storage.dataset import Dataset
-from ..storage.datasets import load_dataset
-from ..storage.dataspec import DataError
+from ..storage.datasets import load_source
+from ..storage.dataspec import DataError, DataSpec
 from ..storage.mistakes import Mistake
+from ..storage.source import Source
 from . import records
+from .folds import longest
 from .spec import StudySpec
 
 
@@ -16,19 +17,24 @@ class OtherData(Mistake):
     """This host has other data than the study was created with, or none."""
 
 
-def load_study_data(study: optuna.Study, spec: StudySpec) -> Dataset:
+def load_study_data(study: optuna.Study, spec: StudySpec) -> Source:
     """Load the data of a study.
 
     Raises:
         OtherData: they are not here, or others are.
     """
     try:
-        dataset = load_dataset(spec.data)
+        source = load_source(data_of(spec))
     except DataError as error:
         raise OtherData([f"On this host: {sentence}" for sentence in error.mistakes]) from error
-    if dataset.fingerprint != records.read_fingerprint(study):
+    if source.dataset.fingerprint != records.read_fingerprint(study):
         raise OtherData(
             f"The data at {spec.data.path} differ from those of the study '{study.study_name}': they have changed "
             "since, or this host has others. Restore the file, or start a new study."
         )
-    return dataset
+    return source
+
+
+def data_of(spec: StudySpec) -> DataSpec:
+    """The data section with the longest lookback that is searched: all trials forecast the windows of that one."""
+    return spec.data.model_copy(update={"lookback": longest(spec)})

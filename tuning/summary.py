@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..reports.wording import NAMES, interval
 from .owner import is_gone
 from .snapshot import Snapshot
-from .wording import best_text, duration
+from .wording import best_text, counted, duration
 
 if TYPE_CHECKING:
     from ..storage.fleet import Worker
@@ -19,6 +20,7 @@ def summary(result: TuneResult) -> str:
     lines = [_search_line(result)]
     if result.agreement is not None:
         lines.append(result.agreement)
+    lines += _front_lines(result)
     if result.interrupted:
         lines.append("Interrupted. Nothing is lost: the same command goes on.")
     elif result.delivered is None:
@@ -30,7 +32,7 @@ def summary(result: TuneResult) -> str:
 
 
 def delivered_lines(delivered: dict[str, Any]) -> list[str]:
-    """The winner's figures on the test part, beside the baselines, and where bundle and report lie."""
+    """The winner's figures on the test part, beside the baselines, how sure they are, and where all of it lies."""
     unit, test = delivered["units"], delivered["test"]
     lines = [
         f"winner   trial {delivered['trial']}: {_assignments(delivered['parameters'])}",
@@ -39,12 +41,18 @@ def delivered_lines(delivered: dict[str, Any]) -> list[str]:
     ]
     lines.append(f"{'  this model':24}{_figures(test)}")
     lines += [
-        f"{'  ' + name.replace('_', ' '):24}{_figures(figures)}" for name, figures in delivered["baselines"].items()
+        f"{'  ' + NAMES.get(name, name):24}{_figures(figures)}" for name, figures in delivered["baselines"].items()
     ]
+    between = interval(test.get("rmse_ci"))
+    if between:
+        lines.append(f"  RMSE {test['rmse']:.3f} {unit}: 95 % interval {between}")
     skill = test.get("skill")
     if skill is not None:
         verdict = "better than persistence" if skill > 0 else "NOT better than persistence"
         lines.append(f"  skill {skill:.3f}: {verdict}; errors in {unit}")
+    best = delivered.get("best_baseline")
+    if best is not None:
+        lines.append(f"  {best['sentence']}")
     lines += [
         "",
         f"bundle   {delivered['bundle']}  (loaded back, reproduces its figures)",
@@ -123,6 +131,22 @@ def _search_line(result: TuneResult) -> str:
     counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
     best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
     return f"study    {snapshot.study}: {counts} in {duration(result.seconds)}{best}"
+
+
+FRONT_LINES = 10
+
+
+def _front_lines(result: TuneResult) -> list[str]:
+    """The trials on the Pareto front, the smallest error first; nothing with one objective."""
+    if not result.pareto:
+        return []
+    unit, n = result.snapshot.unit, len(result.pareto)
+    lines = [f"pareto   {counted(n, 'trial')}: no other is as good in everything and better in something"]
+    for row in result.pareto[:FRONT_LINES]:
+        error = "" if row["rmse"] is None else f"{row['rmse']:.4f} {unit} RMSE, "
+        values = ", ".join(f"{name} {value:.6g}" for name, value in row["values"].items())
+        lines.append(f"  trial {row['trial']}: {error}{values}")
+    return [*lines, f"  and {n - FRONT_LINES} more; see the table"] if n > FRONT_LINES else lines
 
 
 def _nothing_to_deliver(snapshot: Snapshot) -> str:

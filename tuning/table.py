@@ -13,6 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
+from .objective_names import value_names
+from .pareto import by_error, error_of, front
 from .space import labels
 from .spec import StudySpec
 
@@ -23,15 +25,17 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
     """One row a trial with a result: parameters (lists as labels), values of the best epoch, when and how long.
 
     A grid has its COMPLETE trials only, best first, so exactly one row a point. ``best_epoch`` counts from 1,
-    ``val_rmse_<unit>`` is in the unit of the data, the other errors are in scaled units.
+    ``val_rmse_<unit>`` is in the unit of the data, the other errors are in scaled units. With several objectives
+    each has a column, and ``pareto`` says whether a trial lies on the front.
     """
     wanted = (TrialState.COMPLETE,)
     if spec.search.sampler != "grid" or spec.search.pruner != "none":
         wanted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)  # type: ignore[assignment]
     trials = study.get_trials(deepcopy=False, states=wanted)
-    complete_first = sorted(trials, key=lambda t: (t.state is not TrialState.COMPLETE, t.value is None, t.value or 0.0))
+    complete_first = sorted(trials, key=lambda t: (t.state is not TrialState.COMPLETE, by_error(t)[:2]))
+    best = {trial.number for trial in front(trials)}
     unit = re.sub(r"\W+", "_", records.read_unit(study).lower())
-    return [_row(trial, spec, unit) for trial in complete_first]
+    return [_row(trial, spec, unit, pareto=trial.number in best) for trial in complete_first]
 
 
 def write_table(study: optuna.Study, spec: StudySpec, folder: Path) -> Path:
@@ -73,7 +77,7 @@ def agreement(study: optuna.Study) -> str | None:
     )
 
 
-def _row(trial: FrozenTrial, spec: StudySpec, unit: str) -> dict[str, Any]:
+def _row(trial: FrozenTrial, spec: StudySpec, unit: str, *, pareto: bool) -> dict[str, Any]:
     values = trial.user_attrs.get("values", {})
     best_epoch = trial.user_attrs.get("best_epoch")
     row: dict[str, Any] = {"trial": trial.number}
@@ -82,8 +86,12 @@ def _row(trial: FrozenTrial, spec: StudySpec, unit: str) -> dict[str, Any]:
     point = labels(spec.parsed_space().decode(trial.params))
     row |= {name: point.get(name, "") for name in spec.space}
     if trial.state is TrialState.PRUNED:
-        row[spec.search.metric] = trial.value
+        row[spec.search.metric] = error_of(trial)
     row |= {(f"val_rmse_{unit}" if name == "val_rmse" else name): values[name] for name in _MEASURED if name in values}
+    further = value_names(spec.search)[1:]
+    if further:
+        measured = [int(value) if value.is_integer() else value for value in (trial.values or ())[1:]]
+        row |= dict(zip(further, measured, strict=False)) | {"pareto": "yes" if pareto else ""}
     row["best_epoch"] = "" if best_epoch is None else best_epoch + 1
     row["seconds"] = trial.user_attrs.get("seconds", "")
     return row

@@ -1,4 +1,4 @@
-"""The winner: chosen, retrained as documented (R5), judged on the test part, exported, loaded back, reported.
+"""The winner: chosen, retrained, judged on the test part, exported, loaded back, reported.
 
 Runs in a process of its own (see :mod:`.delivery`).
 """
@@ -9,27 +9,22 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
 
-from ..objectives.holdout import TrialResult, holdout
-from ..objectives.training import FitSettings
 from ..reports.bundle import BundleError, write_bundle
 from ..reports.evaluation import evaluate, predict_part
-from ..storage.dataset import Dataset
-from ..storage.datasets import load_dataset
 from ..storage.rdb import open_storage
-from . import records, reporting
-from .delivery import RESULT, message
-from .snapshot import best_trial, take_snapshot
-from .spec import SpecError, StudySpec
-from .wording import duration
-
-EPOCHS_BETWEEN_LINES = 10
+from ..storage.source import Source
+from . import choosing, fresh, records, reporting
+from .choosing import Choice
+from .delivery import RESULT, basis, message
+from .retraining import Retrained, retrain, together
+from .snapshot import take_snapshot
+from .spec import StudySpec
+from .study_data import load_study_data
 
 
 def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | None) -> dict[str, Any]:
@@ -38,7 +33,7 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     Args:
         study_name: the study, in the database named by ``GREENTUNE_STORAGE``.
         folder: of the study.
-        trial: number of the trial to export; None: the best.
+        trial: number of the trial to export; None: the winner by the rule of the study.
         bundle: where the bundle goes; None: ``folder/bundle``.
 
     Raises:
@@ -47,38 +42,48 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     storage = open_storage(os.environ["GREENTUNE_STORAGE"], create=False)
     study = records.load_study(storage, study_name)
     spec = records.read_spec(study)
-    dataset = load_dataset(spec.data)
-    if dataset.fingerprint != records.read_fingerprint(study):
-        raise SpecError(f"The data at {spec.data.path} have changed since the study was created. Restore them.")
-    winner = choose(study, trial)
-    began = time.perf_counter()
-    result = retrain(spec, dataset, winner, folder / "checkpoint.keras")
-    fit = reporting.fit_facts(spec, result, time.perf_counter() - began)
-    predicted = predict_part(result.model, dataset, "test")
+    source = load_study_data(study, spec)
+    again = fresh.find(storage, spec)
+    choice = choosing.choose(study, spec, again) if trial is None else choosing.one(study, spec, again, trial)
+    members = _retrained(study, spec, source, choice, folder)
+    model, dataset = together(spec, members, source)
+    predicted = predict_part(model, dataset, "test")
     evaluation = evaluate(dataset, "test", predicted)
-    parameters = parameters_of(spec, winner)
+    looks = records.look_at_test(study, choice.winners, rmse=evaluation.metrics["rmse"])
+    parameters = members[0].parameters
     target = write_bundle(
         bundle or folder / "bundle",
-        model=result.model,
+        model=model,
         dataset=dataset,
         evaluation=evaluation,
         predicted=predicted,
-        history=result.fit.history,
+        history=members[0].result.fit.history,
         parameters=parameters,
-        builder=spec.builder,
-        study=reporting.study_facts(study, spec, winner),
+        builder=members[0].builder if len(members) == 1 else "ensemble",
+        study=reporting.study_facts(study, spec, choice),
         backend=spec.backend,
-        fit=fit,
+        fit=reporting.fit_facts(spec, members),
     )
     verified = verify(target, trust_scaler=spec.data.trust_scaler)
     report = reporting.write(
-        folder / "report.html", study, spec, dataset, winner, parameters, result, evaluation, predicted, target
+        folder / "report.html",
+        study=study,
+        spec=spec,
+        source=source,
+        dataset=dataset,
+        choice=choice,
+        members=members,
+        evaluation=evaluation,
+        predicted=predicted,
+        looks=looks,
+        bundle=target,
     )
-    snapshot = take_snapshot(study)
     delivered = {
-        "trial": winner.number,
-        "trials_finished": snapshot.finished,
+        "trial": choice.winners[0],
+        "basis": basis(spec, take_snapshot(study)),
         "parameters": parameters,
+        "choice": choice.to_json(),
+        "test_looks": looks,
         **evaluation.to_json(),
         "bundle": str(target),
         "report": str(report),
@@ -88,58 +93,18 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     return delivered
 
 
-def choose(study: optuna.Study, number: int | None) -> FrozenTrial:
-    """The best COMPLETE trial, or the one of that number.
-
-    Raises:
-        SpecError: there is none, or that one is not COMPLETE.
-    """
+def _retrained(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice, folder: Path) -> list[Retrained]:
     trials = study.get_trials(deepcopy=False)
-    if number is None:
-        best = best_trial(trials)
-        if best is None:
-            raise SpecError(f"The study '{study.study_name}' has no finished trial yet. Run `tune` to go on with it.")
-        return best
-    if not 0 <= number < len(trials) or trials[number].state is not TrialState.COMPLETE:
-        state = trials[number].state.name if 0 <= number < len(trials) else "unknown"
-        raise SpecError(
-            f"`trial` must be the number of a COMPLETE trial; {number} is {state}. "
-            "The study's trials.csv (grid_results.csv) lists them."
-        )
-    return trials[number]
-
-
-def parameters_of(spec: StudySpec, trial: FrozenTrial) -> dict[str, Any]:
-    """All parameters that the study fixed and the trial drew, decoded."""
-    return {"batch_size": spec.training.batch_size, **spec.parameters, **spec.parsed_space().decode(trial.params)}
-
-
-def retrain(spec: StudySpec, dataset: Dataset, trial: FrozenTrial, checkpoint: Path) -> TrialResult:
-    """Train the winner as R5 says: more epochs, early stopping, lower learning rates on a plateau, a checkpoint."""
-    parameters = parameters_of(spec, trial)
-    final = spec.final
-    settings = FitSettings(
-        epochs=final.epochs,
-        batch_size=int(parameters.pop("batch_size")),
-        seed=spec.seed,
-        monitor=spec.search.metric,
-        shuffle=final.shuffle,
-        patience=final.patience,
-        reduce_lr_patience=final.reduce_lr_patience,
-        checkpoint=checkpoint,
-        gradient_norms=final.gradient_norms,
-    )
-    best, began = float("inf"), time.perf_counter()
-
-    def say(epoch: int, logs: dict[str, float]) -> None:
-        nonlocal best
-        best = min(best, logs[spec.search.metric])
-        if (epoch + 1) % EPOCHS_BETWEEN_LINES == 0:
-            spent = duration(time.perf_counter() - began)
-            best_so_far = f"best {spec.search.metric} {best:.6f}"
-            message(say=f"  epoch {epoch + 1}/{final.epochs} after {spent}: {best_so_far}")
-
-    return holdout(spec.builder, parameters, dataset, settings, listeners=(say,))
+    message(say=choice.reason)
+    members = []
+    for number in choice.winners:
+        epochs = choice.candidate(number).epochs
+        where = "training and validation part" if spec.final.refit == "all" else "training part, with early stopping"
+        most = min(epochs, spec.final.epochs) if spec.final.refit == "all" else spec.final.epochs
+        message(say=f"retraining trial {number} for up to {most} epochs on the {where}")
+        checkpoint = folder / "checkpoint.keras"
+        members.append(retrain(spec, source, trials[number], epochs=epochs, checkpoint=checkpoint))
+    return members
 
 
 def verify(bundle: Path, *, trust_scaler: bool) -> dict[str, Any]:

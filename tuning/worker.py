@@ -14,16 +14,17 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import optuna
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from ..objectives.cross_validation import Cut
 from ..objectives.runtime import apply_gpu_limits, pin_to_core
 from ..storage import fleet, spool, tickets
 from ..storage.artifacts import Artifacts
-from ..storage.dataset import Dataset
 from ..storage.mistakes import Mistake
 from ..storage.outages import StorageUnavailable
 from ..storage.rdb import open_storage
@@ -33,7 +34,9 @@ from . import gate, queue, records
 from .attempt import OutOfMemory, attempt, give_up
 from .beat import Heart
 from .bench import Bench
+from .folds import cuts_of
 from .gate import Gate
+from .no_gain import no_gain
 from .owner import owner_of, this_worker
 from .pruners import make_pruner
 from .service import leave_for_others
@@ -133,13 +136,14 @@ class _Worker:
 
     def _loop(self, leave_when: Callable[[], bool]) -> int:
         spool.replay(self._storage, self._url)
-        dataset = self._load_data()
+        cuts = self._load_data()
         self._artifacts = Artifacts.open(self._study.user_attrs.get(records.ARTIFACTS))
+        self._look_for_a_gain()
         while not self._stop.asked:
             owner = owner_of(self._me, self._n_trials)
             claim = tickets.claim(self._storage, self._study._study_id, owner, allowed=self._may_claim)
             if claim is not None:
-                self._one(dataset, claim)
+                self._one(cuts, claim)
                 if self._n_trials >= self._spec.run.recycle_after or self._too_large() or leave_when():
                     return 0
             elif self._opening is Gate.CLOSED:
@@ -168,14 +172,14 @@ class _Worker:
             return
         self._spec_text = text
         self._spec = StudySpec.from_json(json.loads(text))
-        self._study.pruner = make_pruner(self._spec.search.pruner, self._spec.training.epochs)
+        self._study.pruner = _pruner(self._spec)
         self._planned = queue.plan(self._spec)
 
-    def _one(self, dataset: Dataset, claim: Claim) -> None:
+    def _one(self, cuts: Sequence[Cut], claim: Claim) -> None:
         """One ticket, with everybody watching."""
         spec = self._spec
         fresh = self._n_trials == 0
-        self._bench = Bench(self._study, self._storage, self._url, spec, dataset, self._artifacts, self._stop, fresh)
+        self._bench = Bench(self._study, self._storage, self._url, spec, cuts, self._artifacts, self._stop, fresh)
         self._n_trials += 1
         self._stop.forget_requests()
         self._trial_id = claim.trial_id
@@ -193,11 +197,13 @@ class _Worker:
             self._trial_id = None
         if state is TrialState.FAIL:
             self._look_for_a_crash_loop()
+        else:
+            self._look_for_a_gain()
 
-    def _load_data(self) -> Dataset:
-        dataset = load_study_data(self._study, self._spec)
+    def _load_data(self) -> Sequence[Cut]:
+        cuts = cuts_of(load_study_data(self._study, self._spec), self._spec.validation)
         apply_gpu_limits()
-        return dataset
+        return cuts
 
     def _more_may_come(self) -> bool:
         """Whether tickets come back, because their workers died or may still do so."""
@@ -227,9 +233,25 @@ class _Worker:
         if why is not None:
             raise SpecError(why)
 
+    def _look_for_a_gain(self) -> None:
+        """End the search when it gains nothing any more: running trials are finished, no new one begins."""
+        search = self._spec.search
+        if search.until_no_gain is None:
+            return
+        trials = self._study.get_trials(deepcopy=False)
+        if no_gain(trials, search.until_no_gain, search.metric):
+            _log.info("no gain in %d trials: the search ends", search.until_no_gain)
+            records.start_clock(self._study, now=fleet.now(self._storage), timeout=0.0)
+
     def _give_up(self) -> None:
         if self._bench is not None and self._trial_id is not None:
             give_up(self._bench, self._trial_id, records.EXIT_TIMEOUT)
+
+
+def _pruner(spec: StudySpec) -> optuna.pruners.BasePruner:
+    validation = spec.validation
+    n_folds = {"holdout": 1, "documented": 4}.get(validation.method, validation.n_splits)
+    return make_pruner(spec.search.pruner, spec.training.epochs, n_folds=n_folds, n_seeds=validation.seeds)
 
 
 def _device(worker: int) -> str:

@@ -32,6 +32,7 @@ def write_real_study(folder: Path, *, n_rows: int = 400, **more: Any) -> Path:
         "backend": "jax",
         "data": {"path": "wind.csv", "target": "power_mw", "lookback": 4, "horizon": 1, "capacity": 5.0},
         "search": {"sampler": "grid"},
+        "winner": {"fresh_seeds": 0},
         "final": {"epochs": 1},
         "run": {"keep_best": 0},
     }

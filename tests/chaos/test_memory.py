@@ -138,7 +138,7 @@ def simulated(tmp_path: Path, oom: str) -> tuple[optuna.Study, Supervisor]:
 
 def facts(trial: FrozenTrial) -> tuple[Any, ...]:
     """How a trial ended, and with which batch."""
-    values = trial.user_attrs.get("values", {})
+    values = trial.user_attrs.get("folds", [{}])[0]
     return (
         trial.user_attrs.get("reason", trial.state.name),
         trial.params["batch_size"],

@@ -14,6 +14,7 @@ import pytest
 from greentune.reports import bundle as bundle_module
 from greentune.reports import layout
 from greentune.reports.bundle import BundleError, check_folder, unit_suffix, write_bundle
+from greentune.reports.wording import interval
 from greentune.storage.dataset import Dataset
 from greentune.storage.scaling import LinearScaler
 
@@ -32,6 +33,13 @@ def test_bundle_holds_every_file_and_nothing_else(written_bundle: Path) -> None:
 def test_readme_explains_every_file(written_bundle: Path) -> None:
     text = (written_bundle / layout.README).read_text()
     assert all(f"`{name}`" in text for name in layout.FILES)
+
+
+def test_readme_says_how_good_the_model_is(written_bundle: Path, trained: Trained) -> None:
+    text = (written_bundle / layout.README).read_text()
+    assert trained.evaluation.best_baseline is not None
+    assert f"(95 % interval {interval(trained.evaluation.intervals['rmse'])})" in text
+    assert trained.evaluation.best_baseline.sentence in text
 
 
 def test_json_files_hold_no_nan(written_bundle: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from greentune.reports import evaluation as evaluation_module
 from greentune.reports.baselines import baselines_of
 from greentune.reports.evaluation import evaluate, predict_part, predict_windows
 from greentune.storage.dataset import Dataset, Part
@@ -20,7 +21,7 @@ def test_layout_of_the_json(dataset: Dataset) -> None:
     content = json.loads(json.dumps(evaluate(dataset, "test", _persistence(dataset)).to_json(), allow_nan=False))
     assert {"test", "baselines", "units"} <= content.keys()
     assert {"rmse", "mae", "r2", "mape", "bias", "nrmse", "skill"} <= content["test"].keys()
-    assert sorted(content["baselines"]) == ["persistence", "same_hour_yesterday"]
+    assert {"persistence", "same_hour_yesterday"} <= content["baselines"].keys()
     assert content["units"] == "MW"
 
 
@@ -68,8 +69,9 @@ def test_foreign_arrays_are_judged_without_skill(tiny_dataset: Dataset) -> None:
     evaluation = evaluate(tiny_dataset, "test", tiny_dataset.observed(tiny_dataset.test) + 1.0)
     assert evaluation.metrics["bias"] == pytest.approx(1.0)
     assert evaluation.metrics["skill"] is None
-    assert evaluation.baselines == {}
+    assert list(evaluation.baselines) == ["gradient_boosting"]
     assert any("Baselines" in note for note in evaluation.notes)
+    assert evaluate(tiny_dataset, "test", tiny_dataset.observed(tiny_dataset.test), boosting=False).baselines == {}
 
 
 def test_scaled_units_are_said(tiny_dataset: Dataset) -> None:
@@ -88,12 +90,79 @@ def test_several_outputs_are_judged_one_by_one_and_together(series_file: Path) -
     assert evaluation.metrics["rmse"] == pytest.approx(np.sqrt(5 / 3))
 
 
+def test_every_output_stands_beside_persistence_and_gradient_boosting(series_file: Path) -> None:
+    dataset = load_dataset(small_spec(series_file, outputs="all"))
+    forecasts = baselines_of(dataset, "test", boosting=True)[0]
+    evaluation = evaluate(dataset, "test", forecasts["persistence"])
+    assert [row["rmse"] for row in evaluation.per_output] == [row["persistence_rmse"] for row in evaluation.per_output]
+    assert [row["skill"] for row in evaluation.per_output] == [0.0, 0.0, 0.0]
+    boosted = np.sqrt(np.mean((forecasts["gradient_boosting"] - dataset.observed(dataset.test)) ** 2, axis=0))
+    assert [row["gradient_boosting_rmse"] for row in evaluation.per_output] == pytest.approx(boosted)
+
+
+def test_intervals_and_tests_stand_in_the_json(dataset: Dataset) -> None:
+    content = json.loads(json.dumps(evaluate(dataset, "test", _persistence(dataset) * 0.8).to_json(), allow_nan=False))
+    for name in ("rmse", "mae", "skill"):
+        low, high = content["test"][f"{name}_ci"]
+        assert low < content["test"][name] < high
+    assert content["test"]["skill_ci"] == content["baselines"]["persistence"]["skill_ci"]
+    for values in content["baselines"].values():
+        low, high = values["skill_ci"]
+        assert low < values["skill"] < high
+        assert values["dm"].keys() == {"statistic", "p_value"}
+        assert (values["dm"]["statistic"] > 0) is (values["skill"] > 0)
+    assert content["best_baseline"]["name"] == "gradient_boosting"
+    assert "gradient boosting" in content["best_baseline"]["sentence"]
+    assert content["bootstrap"] == {"level": 0.95, "resamples": 2000, "block_windows": len(dataset.test.windows) // 10}
+
+
+def test_a_baseline_does_not_differ_from_itself(dataset: Dataset) -> None:
+    evaluation = evaluate(dataset, "test", _persistence(dataset), boosting=False)
+    assert evaluation.comparisons["persistence"].dm.p_value == 1.0
+    assert evaluation.intervals["skill"] == (0.0, 0.0)
+
+
+def test_best_baseline_is_the_best_on_what_all_know(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One baseline is perfect, but silent where the other errs; on the rest the other is as good, and comes first."""
+    observed = dataset.observed(dataset.test)
+    silent, erring = observed.copy(), observed.copy()
+    silent[:20], erring[:20] = np.nan, 50.0
+    offered = {"erring": erring, "silent": silent, "mute": np.full(observed.shape, np.nan)}
+    monkeypatch.setattr(evaluation_module, "baselines_of", lambda *_, **__: (offered, []))
+    best = evaluate(dataset, "test", observed + 1.0).best_baseline
+    assert best is not None
+    assert best.name == "erring"
+
+
+def test_few_windows_have_figures_without_intervals(tiny_dataset: Dataset) -> None:
+    evaluation = evaluate(tiny_dataset, "test", tiny_dataset.observed(tiny_dataset.test) + 1.0)
+    assert evaluation.metrics["rmse"] == pytest.approx(1.0)
+    assert evaluation.intervals == {"rmse": None, "mae": None, "skill": None}
+    assert evaluation.comparisons["gradient_boosting"].dm.p_value is None
+    assert evaluation.best_baseline is not None
+    assert "cannot be tested" in evaluation.best_baseline.sentence
+    json.dumps(evaluation.to_json(), allow_nan=False)
+
+
+def test_an_empty_part_is_not_judged(dataset: Dataset) -> None:
+    assert dataset.val.origins is not None
+    windows = dataclasses.replace(dataset.val.windows, index=dataset.val.windows.index[:0])
+    val = dataclasses.replace(dataset.val, windows=windows, y=dataset.val.y[:0], origins=dataset.val.origins[:0])
+    evaluation = evaluate(dataclasses.replace(dataset, val=val), "val", np.empty((0, 1)))
+    assert evaluation.metrics["rmse"] is None
+    assert evaluation.best_baseline is None
+    json.dumps(evaluation.to_json(), allow_nan=False)
+
+
 def test_a_model_that_answers_nan_gets_no_figures(dataset: Dataset) -> None:
     forecast = _persistence(dataset)
     forecast[3] = np.nan
     evaluation = evaluate(dataset, "test", forecast)
     assert evaluation.metrics["rmse"] is None
     assert evaluation.metrics["skill"] is None
+    assert evaluation.intervals == {"rmse": None, "mae": None, "skill": None}
+    assert evaluation.best_baseline is not None
+    assert "cannot be known" in evaluation.best_baseline.sentence
     json.dumps(evaluation.to_json(), allow_nan=False)
 
 

@@ -13,8 +13,9 @@ from greentune.reports.content import ReportContent, Search, TrialRow
 from greentune.reports.layout import BundleError
 from greentune.reports.page import render, write_report
 from greentune.storage.dataset import Dataset
+from greentune.storage.datasets import load_dataset
 
-from .conftest import Trained, train
+from .conftest import Trained, small_spec, train
 from .test_content import content_of
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -81,6 +82,57 @@ def test_a_forecast_worse_than_persistence_is_called_so(content: ReportContent) 
     assert "does not beat persistence" in page
 
 
+def test_first_line_says_how_sure_it_is_and_how_it_does_against_the_best_baseline(content: ReportContent) -> None:
+    (headline,) = re.findall(r"<h1[^>]*>(.*?)</h1>", render(content))
+    assert "95\u00a0% interval" in headline
+    assert "the best baseline, gradient boosting" in headline
+
+
+def test_a_forecast_worse_than_gradient_boosting_is_called_so(content: ReportContent) -> None:
+    skills = dict.fromkeys(content.evaluation["baselines"], 0.3) | {"gradient_boosting": -0.1}
+    evaluation = {
+        **content.evaluation,
+        "test": {**content.evaluation["test"], "skill": 0.3},
+        "baselines": {
+            name: {**values, "skill": skills[name]} for name, values in content.evaluation["baselines"].items()
+        },
+    }
+    page = render(dataclasses.replace(content, evaluation=evaluation))
+    assert '<h1 class="">' in page
+    assert "beats persistence, but not gradient boosting" in page
+
+
+def test_every_baseline_has_its_skill_interval_and_p_value(content: ReportContent) -> None:
+    page = render(content)
+    rows = re.findall(r'<tr><th scope="row">([^<]*)</th>((?:<td>[^<]*</td>){8})</tr>', page)
+    assert [name for name, _ in rows] == [
+        "persistence",
+        "same hour yesterday",
+        "same hour last week",
+        "climatology",
+        "gradient boosting",
+    ]
+    for _, cells in rows:
+        skill, between, p_value = re.findall(r"<td>([^<]*)</td>", cells)[-3:]
+        assert skill.endswith("%")
+        assert " to " in between
+        assert re.fullmatch(r"(&lt; )?[01]\.\d{3}", p_value)
+    assert "circular block bootstrap, 2,000 resamples" in page
+
+
+def test_figures_of_an_older_bundle_make_a_page(content: ReportContent) -> None:
+    """Without intervals, tests and the newer baselines."""
+    old = ("rmse", "mae", "bias", "r2", "mape", "mape_n", "nrmse", "skill")
+    evaluation = {
+        **{name: content.evaluation[name] for name in ("units", "part", "n_windows", "notes")},
+        "test": {name: content.evaluation["test"][name] for name in old},
+        "baselines": {"persistence": {name: content.evaluation["baselines"]["persistence"][name] for name in old}},
+        "per_output": [],
+    }
+    page = render(dataclasses.replace(content, evaluation=evaluation))
+    assert "interval" not in page.replace("95\u00a0% interval</th>", "")
+
+
 def test_every_section_and_figure_is_there(content: ReportContent) -> None:
     text = " ".join(structure(render(content)).text)
     for words in (
@@ -113,6 +165,15 @@ def test_several_outputs_get_a_table(content: ReportContent) -> None:
     page = render(dataclasses.replace(content, evaluation=evaluation))
     assert "Step by step" in page
     assert "output 2" in page
+    assert "gradient boosting (MW)" not in page
+
+
+def test_every_step_stands_beside_persistence_and_gradient_boosting(series_file: Path) -> None:
+    page = render(content_of(train(load_dataset(small_spec(series_file, outputs="all")), boosting=True)))
+    assert "<th>persistence (MW)</th><th>gradient boosting (MW)</th><th>skill</th>" in page
+    steps = re.findall(r'<tr><th scope="row">(\d hours?)</th>((?:<td>[^<]*</td>){7})</tr>', page)
+    assert [step for step, _ in steps] == ["1 hour", "2 hours", "3 hours"]
+    assert all("–" not in cells for _, cells in steps)
 
 
 def test_everything_from_outside_is_escaped(content: ReportContent) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from greentune.reports import layout, verify
+from greentune.reports import baselines, layout, verify
 from greentune.reports.bundle import write_bundle
 from greentune.reports.layout import BundleError
 from greentune.reports.verify import verify_bundle
@@ -86,11 +86,35 @@ def change_metric(name: str, factor: float) -> Callable[[Path], None]:
     return lambda bundle: edit(bundle, layout.METRICS, change)
 
 
+def change(*place: Any) -> Callable[[Path], None]:
+    """Multiplies the figure of ``metrics.json`` at a place (keys and numbers, the factor last)."""
+    *keys, last, factor = place
+
+    def edited(content: dict[str, Any]) -> None:
+        inner = content
+        for key in keys:
+            inner = inner[key]
+        inner[last] = inner[last] * factor
+
+    return lambda bundle: edit(bundle, layout.METRICS, edited)
+
+
 WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "other weights": (change_weights, "must reproduce its figures"),
     "better rmse": (change_metric("rmse", 0.999), r"test\.rmse"),
     "better skill": (change_metric("skill", 1.01), r"test\.skill"),
     "another count": (change_metric("n", 2), r"test\.n"),
+    "a narrower interval": (change("test", "rmse_ci", 1, 0.99), r"test\.rmse_ci\.1"),
+    "a better p value": (change("baselines", "persistence", "dm", "p_value", 1e-3), r"persistence\.dm\.p_value"),
+    "weaker boosting": (change("baselines", "gradient_boosting", "rmse", 1.02), r"gradient_boosting\.skill"),
+    "another share of boosting": (
+        change("baselines", "gradient_boosting", "model_rmse", 1.02),
+        r"boosting\.model_rmse",
+    ),
+    "a baseline missing": (
+        lambda b: edit(b, layout.METRICS, lambda c: c["baselines"].pop("climatology")),
+        "climatology",
+    ),
     "a figure missing": (lambda b: edit(b, layout.METRICS, lambda c: c["test"].pop("mae")), r"test\.mae"),
     "no figures": (lambda b: (b / layout.METRICS).unlink(), r"metrics\.json; it is missing"),
     "another scaler": (lambda b: edit(b, layout.SCALERS, lambda c: c["y"].update(scale=[9.0])), "scaler y"),
@@ -103,6 +127,46 @@ def test_what_is_wrong_with_a_bundle_is_seen(bundle: Path, name: str) -> None:
     damage, says = WRONG[name]
     damage(bundle)
     with pytest.raises(BundleError, match=says):
+        verify_bundle(bundle)
+
+
+def test_gradient_boosting_is_not_trained_again(written_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(baselines, "gradient_boosting", refuse)
+    result = verify_bundle(written_bundle)
+    assert result["reproduced"] is True
+    assert result["not_computed_again"] == ["gradient_boosting"]
+    assert "gradient boosting was not trained again" in verify._sentence(result)
+
+
+def as_of_old(content: dict[str, Any]) -> None:
+    """``metrics.json`` as it was before there were intervals, tests and more than two baselines."""
+    for name in ("best_baseline", "bootstrap"):
+        del content[name]
+    for name in ("rmse_ci", "mae_ci", "skill_ci"):
+        del content["test"][name]
+    for name in ("seasonal_naive", "climatology", "gradient_boosting"):
+        del content["baselines"][name]
+    for values in content["baselines"].values():
+        del values["skill_ci"], values["dm"]
+    for row in content["per_output"]:
+        del row["gradient_boosting_rmse"]
+
+
+def test_an_older_bundle_is_verified(bundle: Path) -> None:
+    edit(bundle, layout.METRICS, as_of_old)
+    result = verify_bundle(bundle)
+    assert result["reproduced"] is True
+    assert result["not_computed_again"] == []
+    assert result["n_compared"] > 30
+
+
+def test_an_older_bundle_with_a_wrong_figure_is_seen(bundle: Path) -> None:
+    edit(bundle, layout.METRICS, as_of_old)
+    edit(bundle, layout.METRICS, lambda content: content["baselines"]["persistence"].pop("rmse"))
+    with pytest.raises(BundleError, match=r"persistence\.rmse"):
         verify_bundle(bundle)
 
 

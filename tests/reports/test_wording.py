@@ -4,7 +4,21 @@ from typing import Any
 
 import pytest
 
-from greentune.reports.wording import duration, headline, horizon, number, percent, setting, steps
+from greentune.reports.wording import (
+    EXPLAINED,
+    NAMES,
+    duration,
+    headline,
+    horizon,
+    interval,
+    lost_to,
+    number,
+    percent,
+    probability,
+    setting,
+    steps,
+    verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +112,51 @@ def test_headline_says_plainly_whether_it_beats_persistence(
     text, verdict = headline(values, "3 hours ahead")
     assert says in text
     assert verdict is beats
+
+
+def test_headline_says_how_sure_the_error_is() -> None:
+    values = evaluation(0.756, 0.27)
+    values["test"]["rmse_ci"] = [0.71, 0.8]
+    assert "0.756\u00a0MW (RMSE; 95\u00a0% interval 0.710 to 0.800) on the test part" in headline(values, "")[0]
+
+
+def test_headline_says_when_gradient_boosting_is_better() -> None:
+    values = evaluation(0.8, 0.25)
+    values["baselines"]["gradient_boosting"] = {"skill": -0.02}
+    text, beats = headline(values, "3 hours ahead")
+    assert text.startswith("The forecast 3 hours ahead beats persistence, but not gradient boosting: it misses")
+    assert beats is True
+    assert lost_to(values) == ["gradient_boosting"]
+    values["baselines"] |= {name: {"skill": -0.1} for name in ("same_hour_yesterday", "climatology")}
+    assert ", but not same hour yesterday, gradient boosting or climatology: it" in headline(values, "")[0]
+
+
+@pytest.mark.parametrize(
+    ("skill", "p_value", "says"),
+    [
+        (0.031, 0.004, "significantly better than the best baseline, gradient boosting: 3.1\u00a0% less RMSE"),
+        (-0.031, 0.0004, "significantly worse than the best baseline, gradient boosting: 3.1\u00a0% more RMSE"),
+        (0.031, 0.0004, "(Diebold-Mariano, p < 0.001)"),
+        (0.005, 0.41, "neither significantly better nor worse"),
+        (-0.005, 0.05, "neither significantly better nor worse"),
+        (0.2, None, "cannot be tested on so few windows"),
+        (None, None, "cannot be known"),
+    ],
+)
+def test_verdict(skill: float | None, p_value: float | None, says: str) -> None:
+    assert says in verdict("gradient_boosting", skill, p_value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0312, "p = 0.031"), (0.0009, "p < 0.001"), (None, "–")])
+def test_probability(value: float | None, expected: str) -> None:
+    assert probability(value) == expected
+
+
+def test_interval() -> None:
+    assert interval([0.7126, 0.8]) == "0.713 to 0.800"
+    assert interval(None) == ""
+
+
+def test_every_baseline_is_explained_in_one_sentence() -> None:
+    assert EXPLAINED.keys() == NAMES.keys()
+    assert all(text.endswith(".") and ". " not in text for text in EXPLAINED.values())

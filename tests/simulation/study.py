@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from greentune.storage.rdb import open_storage
 from greentune.storage.resilient import ResilientStorage
 from greentune.tuning import queue, records
+from greentune.tuning.pareto import error_of
 from greentune.tuning.presets import merge, with_preset
 from greentune.tuning.spec import StudySpec, parse_spec
 
@@ -66,7 +67,7 @@ def wrong_with(study: optuna.Study, spec: StudySpec) -> list[str]:
     found = [f"{key} has {n} results" for key, n in counts.items() if n != 1]
     found += [f"{key} has no result" for key in wanted - counts.keys()]
     found += [f"{key} was not planned" for key in counts.keys() - wanted]
-    found += [f"trial {t.number} has {t.value}" for t in complete if t.value != right_value(point_of(spec, t))]
+    found += [f"trial {t.number} has {t.values}" for t in complete if error_of(t) != right_value(point_of(spec, t))]
     other = [t for t in trials if t.state is not TrialState.COMPLETE]
     found += [
         f"trial {t.number} is {t.state.name} without a reason"

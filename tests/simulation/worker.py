@@ -18,12 +18,13 @@ import optuna
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from greentune.objectives import cross_validation
 from greentune.objectives.holdout import TrialResult
 from greentune.objectives.training import FitResult
 from greentune.storage import tickets
 from greentune.storage.tables import TRIALS
 from greentune.storage.tickets import Claim
-from greentune.tuning import attempt, worker
+from greentune.tuning import worker
 from tests.simulation import outages
 from tests.simulation.study import FINGERPRINT, right_value
 
@@ -48,7 +49,8 @@ def train(_builder: str, parameters: dict[str, Any], _data: Any, settings: Any, 
             listener(epoch, {settings.monitor: value + n_epochs - 1 - epoch})
     history = {"loss": [value], settings.monitor: [value]}
     fit = FitResult(settings.monitor, value, n_epochs - 1, history, [], 1, "epochs")
-    told = {"val_mse": value, "batch_size": settings.batch_size, "accumulated": settings.gradient_accumulation}
+    told = dict.fromkeys(("val_loss", "val_mse", "val_mae", "val_rmse"), value)
+    told |= {"batch_size": settings.batch_size, "accumulated": settings.gradient_accumulation}
     return TrialResult(fit, told, model=None)
 
 
@@ -81,7 +83,7 @@ def note_claims(folder: Path) -> None:
 def load_nothing(_study: Any, _spec: Any) -> Any:
     """No data; and with everything else in place wait for the others until ``SIMULATED_START``, seconds since 1970."""
     time.sleep(max(0.0, float(os.environ.get("SIMULATED_START", "0")) - time.time()))
-    return SimpleNamespace(fingerprint=FINGERPRINT)
+    return SimpleNamespace(dataset=SimpleNamespace(fingerprint=FINGERPRINT))
 
 
 def main() -> None:
@@ -89,7 +91,7 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-    attempt.holdout = train
+    cross_validation.holdout = train
     worker.load_study_data = load_nothing
     if "SIMULATED_CARELESS" in os.environ:
         tickets.claim = claim_carelessly  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,21 @@ def test_result_that_landed_counts_as_told(study: optuna.Study, storage: Resilie
     assert not tickets.finish(storage, claim.trial_id, TrialState.COMPLETE, value=0.5, facts={"seconds": 1})
 
 
+def test_several_values_are_told_together_and_count_as_told_only_as_they_are(storage: ResilientStorage) -> None:
+    directions = [StudyDirection.MINIMIZE] * 3
+    study = optuna.create_study(storage=storage, study_name="several", directions=directions)
+    tickets.revise(storage, study._study_id, lambda _session, _rows: Changes(add=[NewTicket({}, {"ticket": "a"})]))
+    claim, facts = claimed(study, storage), {"seconds": 1}
+    told = {"value": 0.5, "others": (1234.0, 2.5), "facts": facts}
+    with lost_answers(storage):
+        assert tickets.finish(storage, claim.trial_id, TrialState.COMPLETE, **told)  # type: ignore[arg-type]
+    assert [(t.state, t.values) for t in study.trials] == [(TrialState.COMPLETE, [0.5, 1234.0, 2.5])]
+    with lost_answers(storage):  # somebody else's result is not taken for ours
+        assert not tickets.finish(
+            storage, claim.trial_id, TrialState.COMPLETE, value=0.5, others=(9.0, 2.5), facts=facts
+        )
+
+
 def test_ticket_that_landed_is_not_added_twice(study: optuna.Study, storage: ResilientStorage) -> None:
     def decide(_session: Any, rows: list[tickets.Row]) -> Changes:
         there = {row.ticket for row in rows}
@@ -163,6 +179,32 @@ def test_outage_that_is_too_long_says_so_and_a_kept_result_is_told_later(
     assert study.trials[0].value == 0.5
     assert study.trials[0].user_attrs["values"] == {"val_mse": 0.5}
     assert spool.replay(storage, database_url) == 0
+
+
+def test_several_values_are_kept_and_told_later(
+    storage: ResilientStorage, database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    study = optuna.create_study(storage=storage, study_name="s", directions=[StudyDirection.MINIMIZE] * 2)
+    added = [NewTicket({}, {"ticket": key}) for key in "ab"]
+    tickets.revise(storage, study._study_id, lambda _session, _rows: Changes(add=added))
+    path = spool.keep(
+        database_url, claimed(study, storage).trial_id, TrialState.COMPLETE, value=0.5, others=[7.0], facts={}
+    )
+    assert json.loads(path.read_text())["others"] == [7.0]
+    assert spool.replay(storage, database_url) == 1
+    assert study.trials[0].values == [0.5, 7.0]
+
+
+def test_result_kept_by_an_earlier_version_is_told(
+    study: optuna.Study, storage: ResilientStorage, database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = spool.keep(database_url, claimed(study, storage).trial_id, TrialState.COMPLETE, value=0.5, facts={})
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in kept.items() if name != "others"}))
+    assert spool.replay(storage, database_url) == 1
+    assert study.trials[0].value == 0.5
 
 
 def test_kept_result_of_a_trial_declared_dead_is_dropped_with_a_line(

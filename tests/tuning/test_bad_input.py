@@ -141,6 +141,7 @@ CASES: dict[str, tuple[Prepare, str]] = {
     "unknown sampler": (options("--sampler", "gird"), "Did you mean 'grid'?"),
     "unknown pruner": (options("--pruner", "medain"), "Did you mean 'median'?"),
     "unknown metric": (options("--metric", "val_mes"), "Did you mean 'val_mse'?"),
+    "unknown objective": (options("--objective", "rmse,n_parms"), "Did you mean 'n_params'?"),
     "unknown builder": (options("--model", "staked_lstm"), "Did you mean 'stacked_lstm'?"),
     "unknown parameter": (toml("[space]\ndropuot_rate = [0.1]"), "Did you mean 'dropout_rate'?"),
     "unknown setting": (toml("[training]\nepocs = 3"), "Did you mean 'epochs'?"),

@@ -47,12 +47,12 @@ print(json.dumps({"val_loss": min(history.history["val_loss"])}))
 
 ALONE = """
 import json, sys
-from greentune.storage.datasets import load_dataset
+from greentune.storage.datasets import load_source
 from greentune.tuning.spec import StudySpec
-from greentune.tuning.attempt import run_point
+from greentune.tuning.point import run_point
 spec = StudySpec.from_json(sys.argv[1])
-result = run_point(spec, load_dataset(spec.data), spec.parsed_space().decode(json.loads(sys.argv[2])))
-print(json.dumps({"value": result.fit.best_value}))
+result = run_point(spec, load_source(spec.data), spec.parsed_space().decode(json.loads(sys.argv[2])))
+print(json.dumps({"value": result.value}))
 """
 
 

@@ -15,6 +15,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from greentune.objectives import cross_validation
 from greentune.objectives.callbacks import Listener
 from greentune.reports.forecast_file import read_forecast
 from greentune.storage import tickets
@@ -22,7 +23,7 @@ from greentune.storage.datasets import load_dataset
 from greentune.storage.mistakes import Mistake
 from greentune.storage.rdb import open_storage
 from greentune.storage.resilient import ResilientStorage
-from greentune.tuning import attempt, queue, records, watchdog, worker
+from greentune.tuning import queue, records, watchdog, worker
 from greentune.tuning.presets import with_preset
 from greentune.tuning.spec import parse_spec
 
@@ -89,7 +90,7 @@ def test_number_that_explodes_fails_as_nonfinite_and_the_study_goes_on(tmp_path:
 def test_error_of_a_trial_is_kept_and_its_ticket_tried_once_more(
     study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "holdout", raises(RuntimeError("no such cell")))
+    monkeypatch.setattr(cross_validation, "holdout", raises(RuntimeError("no such cell")))
     assert worker.work("small", worker=0) in (0, records.EXIT_SETUP)
     assert set(states(study)) == {TrialState.FAIL}
     assert len(states(study)) == 4
@@ -100,7 +101,7 @@ def test_error_of_a_trial_is_kept_and_its_ticket_tried_once_more(
 def test_study_whose_every_trial_fails_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
     study = new_study(tmp_path, study="broken", space={"learning_rate": [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]})
-    monkeypatch.setattr(attempt, "holdout", raises(RuntimeError("no such cell")))
+    monkeypatch.setattr(cross_validation, "holdout", raises(RuntimeError("no such cell")))
     assert worker.work("broken", worker=0) == records.EXIT_SETUP
     assert len([t for t in study.trials if t.state is TrialState.FAIL]) == 4
     assert "failed 4 times in a row" in records.stopped_by(study)[0]
@@ -109,7 +110,7 @@ def test_study_whose_every_trial_fails_is_stopped(tmp_path: Path, monkeypatch: p
 def test_out_of_memory_replaces_the_process_and_fails_the_trial(
     study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "holdout", raises(MemoryError()))
+    monkeypatch.setattr(cross_validation, "holdout", raises(MemoryError()))
     assert worker.work("small", worker=0) == records.EXIT_OOM
     assert states(study) == [TrialState.FAIL, TrialState.WAITING]
     assert study.trials[0].user_attrs["reason"] == "oom"
@@ -118,7 +119,7 @@ def test_out_of_memory_replaces_the_process_and_fails_the_trial(
 def test_trial_over_its_time_fails_and_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
     study = new_study(tmp_path, study="slow", run={"trial_timeout": 0.1})
-    monkeypatch.setattr(attempt, "holdout", lambda *_given, **_named: time.sleep(20))
+    monkeypatch.setattr(cross_validation, "holdout", lambda *_given, **_named: time.sleep(20))
     began = time.monotonic()
     assert worker.work("slow", worker=0) == 0
     assert time.monotonic() - began < 10
@@ -131,15 +132,15 @@ def test_trial_over_the_memory_limit_goes_back_from_an_old_process_and_fails_in_
     monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
     study = new_study(tmp_path, study="large", run={"memory_limit_mb": 100})
     monkeypatch.setattr(watchdog, "resident_mb", lambda: 101)
-    monkeypatch.setattr(attempt, "holdout", lambda *_given, **_named: time.sleep(20))
+    monkeypatch.setattr(cross_validation, "holdout", lambda *_given, **_named: time.sleep(20))
     assert worker.work("large", worker=0) == records.EXIT_OOM
     assert study.trials[0].user_attrs["reason"] == "oom"
 
     def first_quick(*_given: Any, **_named: Any) -> None:
-        monkeypatch.setattr(attempt, "holdout", lambda *_given, **_named: time.sleep(20))
+        monkeypatch.setattr(cross_validation, "holdout", lambda *_given, **_named: time.sleep(20))
         raise RuntimeError("quick")
 
-    monkeypatch.setattr(attempt, "holdout", first_quick)
+    monkeypatch.setattr(cross_validation, "holdout", first_quick)
     monkeypatch.setattr(worker, "resident_mb", lambda: 1)
     study = new_study(tmp_path, study="larger", run={"memory_limit_mb": 100, "retries": 0})
     assert worker.work("larger", worker=0) == 0
@@ -164,7 +165,7 @@ def test_stop_from_another_machine_puts_the_running_trial_back(tmp_path: Path, m
         records.order(fresh(study), records.STOP)
         time.sleep(20)
 
-    monkeypatch.setattr(attempt, "holdout", stopped_meanwhile)
+    monkeypatch.setattr(cross_validation, "holdout", stopped_meanwhile)
     assert worker.work("stopped", worker=0) == 0
     assert states(study) == [TrialState.FAIL, TrialState.WAITING]
     assert study.trials[0].user_attrs["reason"] == "interrupted"
@@ -175,15 +176,15 @@ def test_trial_that_was_declared_dead_ends_early_and_tells_nothing(
 ) -> None:
     monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
     study = new_study(tmp_path, study="fenced", run={"beat_seconds": 0.2, "expiry_seconds": 5})
-    trained = attempt.holdout
+    trained = cross_validation.holdout
 
     def declared_dead(*given: Any, **named: Any) -> Any:
-        monkeypatch.setattr(attempt, "holdout", trained)
+        monkeypatch.setattr(cross_validation, "holdout", trained)
         (running,) = study.get_trials(states=(TrialState.RUNNING,))
         tickets.finish(fresh_storage(), running._trial_id, TrialState.FAIL, facts={"reason": "lost"})
         time.sleep(20)
 
-    monkeypatch.setattr(attempt, "holdout", declared_dead)
+    monkeypatch.setattr(cross_validation, "holdout", declared_dead)
     began = time.monotonic()
     assert worker.work("fenced", worker=0) == 0
     assert time.monotonic() - began < 15
@@ -198,7 +199,7 @@ def test_budget_of_all_workers_together_ends_the_work(tmp_path: Path, monkeypatc
 
 
 def test_wrong_set_up_stops_the_study_with_its_message(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "holdout", raises(Mistake("the metric does not exist")))
+    monkeypatch.setattr(cross_validation, "holdout", raises(Mistake("the metric does not exist")))
     assert worker.work("small", worker=0) == records.EXIT_SETUP
     assert states(study) == [TrialState.FAIL, TrialState.WAITING]
     assert records.stopped_by(study) == ["the metric does not exist"]
@@ -224,7 +225,7 @@ def test_signal_in_training_ends_the_trial_at_once(study: optuna.Study, monkeypa
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr(attempt, "holdout", slow_training)
+    monkeypatch.setattr(cross_validation, "holdout", slow_training)
     began = time.monotonic()
     assert worker.work("small", worker=0) == 0
     assert time.monotonic() - began < 5
@@ -243,7 +244,7 @@ def test_signal_while_reporting_waits_for_the_report(study: optuna.Study, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         reported.append(step)
 
-    monkeypatch.setattr(attempt, "holdout", one_epoch)
+    monkeypatch.setattr(cross_validation, "holdout", one_epoch)
     monkeypatch.setattr(optuna.trial.Trial, "report", report)
     assert worker.work("small", worker=0) == 0
     assert reported == [0]
@@ -251,16 +252,16 @@ def test_signal_while_reporting_waits_for_the_report(study: optuna.Study, monkey
 
 
 def test_result_that_comes_late_is_dropped(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = attempt.holdout
+    trained = cross_validation.holdout
 
     def declared_dead_meanwhile(*arguments: Any, **options: Any) -> Any:
         result = trained(*arguments, **options)
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             tickets.finish(fresh_storage(), trial._trial_id, TrialState.FAIL, facts={"reason": "lost"})
-        monkeypatch.setattr(attempt, "holdout", trained)
+        monkeypatch.setattr(cross_validation, "holdout", trained)
         return result
 
-    monkeypatch.setattr(attempt, "holdout", declared_dead_meanwhile)
+    monkeypatch.setattr(cross_validation, "holdout", declared_dead_meanwhile)
     assert worker.work("small", worker=0) == 0
     assert states(study) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert study.trials[0].user_attrs["reason"] == "lost"

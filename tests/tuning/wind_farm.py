@@ -38,6 +38,7 @@ def study_tables(series: Path, **more: Any) -> dict[str, Any]:
         "space": {"learning_rate": [0.01, 0.003], "dropout_rate": [0.0, 0.1, 0.2]},
         "search": {"sampler": "grid"},
         "training": {"epochs": 2, "batch_size": 32},
+        "winner": {"fresh_seeds": 0},
         "final": {"epochs": 3},
     }
     return merge(small, more)
@@ -65,6 +66,8 @@ dropout_rate = [0.0, 0.1, 0.2]
 sampler = "grid"
 [training]
 epochs = 2
+[winner]
+fresh_seeds = 0
 [final]
 epochs = 3
 {text}

@@ -1,0 +1,126 @@
+"""The leak audit: what is proven of the data of a study before its first trial.
+
+Nothing is taken from the code that cut the data: windows, borders and scalings are computed again from the arrays.
+
+windows     inputs and targets are the rows of the series that they claim to be
+rows        no target of validation or test stands in a training window
+order       training, then validation, then test
+gap         lookback + horizon − 1 steps between the targets of two parts
+scaling     the scalers were fitted on training rows only
+features    no feature knows the target better than a forecast could
+lead        no ordinary feature runs ahead of the time at which it stands
+duplicates  no stretch of training rows stands in validation or test once more
+
+Ready arrays of others say neither times nor rows: there, as much is checked as their contents give away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from ..storage.dataset import Dataset
+
+Verdict = Literal["passed", "unknown", "suspicion", "leak"]
+"""From good to bad. A leak is proven and stops a study, a suspicion warns, the unknown could not be checked."""
+
+_GRAVITY = {verdict: place for place, verdict in enumerate(get_args(Verdict))}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check came to.
+
+    Attributes:
+        check: its key, a word of the list above.
+        verdict: how it ended.
+        sentence: what was checked or found, for people: the rule, the value, and the way out where there is one.
+    """
+
+    check: str
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All findings, in the order of the checks."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The proven ones."""
+        return self._with("leak")
+
+    @property
+    def suspicions(self) -> tuple[Finding, ...]:
+        """Those that warn."""
+        return self._with("suspicion")
+
+    def lines(self) -> list[str]:
+        """A head and a line for each check, for a terminal."""
+        counts = [(len(self._with(verdict)), verdict) for verdict in reversed(get_args(Verdict))]
+        spoken = {"leak": "proven leak", "passed": "passed", "unknown": "not checkable"}
+        said = [f"{number} {_plural(spoken.get(verdict, verdict), number)}" for number, verdict in counts if number]
+        head = f"Leak audit, {len(self.findings)} checks: {', '.join(said)}."
+        return [head, *(f"  {found.verdict:<9}  {found.check:<10}  {found.sentence}" for found in self.findings)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they are kept with the study."""
+        return {"findings": [vars(found).copy() for found in self.findings]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Audit:
+        """The way back from `to_json`."""
+        return cls(tuple(Finding(**found) for found in content["findings"]))
+
+    def _with(self, verdict: Verdict) -> tuple[Finding, ...]:
+        return tuple(found for found in self.findings if found.verdict == verdict)
+
+
+def audit(dataset: Dataset, folds: Sequence[Dataset] = ()) -> Audit:
+    """Look for leaks; a second or two for 100,000 rows.
+
+    Args:
+        dataset: with its training, validation and test part.
+        folds: of a cross-validation, each a data set of its own whose training and validation part are the fold's.
+
+    Returns:
+        a finding a check. Windows, rows, order, gap and scaling are checked for the data set and for every fold, and
+        the worst is told; features and duplicates are a matter of the series and are checked once.
+    """
+    # Late, because they build on `Finding`; and who only reads an audit needs none of them.
+    from .audit_duplicates import duplicates
+    from .audit_features import features
+    from .audit_rows import Evidence
+    from .audit_scaling import scaling, scaling_of_fold
+    from .audit_windows import cutting
+
+    evidence = Evidence(dataset)
+    whole = [*cutting(evidence), scaling(evidence)]
+    by_fold = []
+    for fold in folds:
+        cut = Evidence(fold)
+        by_fold.append([*cutting(cut), scaling_of_fold(cut, whole[-1])])
+    judged = [_summary(found, [fold[place] for fold in by_fold]) for place, found in enumerate(whole)]
+    return Audit((*judged, *features(evidence), duplicates(evidence)))
+
+
+def _summary(whole: Finding, folds: Sequence[Finding]) -> Finding:
+    """One finding of a check: the worst of data set and folds, which says where it is so."""
+    worst = max([whole, *folds], key=lambda found: _GRAVITY[found.verdict])
+    if not folds or worst is whole:
+        sound = folds and all(found.verdict == whole.verdict for found in folds)
+        same = f" The same for all {len(folds)} folds." if sound else ""
+        return Finding(whole.check, whole.verdict, whole.sentence + same)
+    numbers = [number for number, found in enumerate(folds) if found.verdict == worst.verdict]
+    others = [str(number) for number in numbers[1:]]
+    also = f" The same for {_plural('fold', len(others))} {', '.join(others)}." if others else ""
+    return Finding(worst.check, worst.verdict, f"Fold {numbers[0]}: {worst.sentence}{also}")
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 or noun in ("passed", "not checkable") else f"{noun}s"

@@ -1,0 +1,136 @@
+"""Which trial wins: by fresh seeds, by the rule, with what the search's best number lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from greentune.tuning.choosing import choose, one, top_trials
+from greentune.tuning.spec import SpecError, StudySpec, WinnerSpec
+
+SEEDS = (11, 12, 13)
+
+
+def trial(
+    x: float,
+    values: Sequence[float],
+    *,
+    seed: int = 0,
+    n_parameters: int = 100,
+    best_epochs: Sequence[int] = (4, 9, 5),
+    listed: bool = False,
+) -> FrozenTrial:
+    """A COMPLETE trial at `x` with one value a fold."""
+    params: dict[str, Any] = {"x": x} | ({"seed": seed} if listed else {})
+    folds = [
+        {"fold": i, "seed": seed, "val_mse": v, "best_epoch": best_epochs[i % 3], "epochs": 20}
+        for i, v in enumerate(values)
+    ]
+    distributions: dict[str, Any] = {"x": FloatDistribution(0, 1)}
+    return create_trial(
+        value=sum(values) / len(values),
+        params=params,
+        distributions=distributions | ({"seed": IntDistribution(0, 2**31 - 1)} if listed else {}),
+        user_attrs={"n_parameters": n_parameters, "folds": folds},
+    )
+
+
+def spec(**winner: Any) -> StudySpec:
+    return StudySpec(study="s", winner=WinnerSpec(**winner))
+
+
+def study(*trials: FrozenTrial) -> optuna.Study:
+    made = optuna.create_study()
+    made.add_trials(trials)
+    return made
+
+
+SEARCH = study(
+    trial(0.1, [1.0], n_parameters=900), trial(0.2, [1.1], n_parameters=500), trial(0.3, [1.2], n_parameters=100)
+)
+
+
+def again(**by_x: Sequence[float]) -> optuna.Study:
+    """Fresh values by seed; the names are ``x01``, ``x02`` …"""
+    rows = [
+        trial(int(name[1:]) / 10, [value], seed=seed, listed=True)
+        for name, values in by_x.items()
+        for seed, value in zip(SEEDS, values, strict=True)
+    ]
+    return study(*rows)
+
+
+def test_fresh_seeds_decide_and_the_optimism_is_that_of_the_best_number() -> None:
+    found = choose(SEARCH, spec(rule="best"), again(x1=(1.3, 1.2, 1.25), x2=(1.1, 1.2, 1.15), x3=(1.3, 1.4, 1.5)))
+    assert found.winners == (1,)
+    assert [candidate.trial for candidate in found.candidates] == [1, 0, 2]
+    assert found.candidate(0).fresh == (1.3, 1.2, 1.25)
+    assert found.optimism == pytest.approx(25.0)
+    assert "3 fresh seeds" in found.reason
+
+
+def test_simplest_within_one_standard_error_wins() -> None:
+    fresh = again(x1=(1.00, 1.10, 1.05), x2=(1.02, 1.09, 1.06), x3=(1.5, 1.6, 1.4))
+    found = choose(SEARCH, spec(rule="one-se"), fresh)
+    second = found.candidate(1)
+    assert second.behind_se is not None
+    assert 0 < second.behind <= second.behind_se
+    assert found.winners == (1,)
+    assert "500 parameters instead of 900" in found.reason
+    assert choose(SEARCH, spec(rule="best"), fresh).winners == (0,)
+
+
+def test_simpler_one_that_is_surely_worse_does_not_win() -> None:
+    found = choose(SEARCH, spec(rule="one-se"), again(x1=(1.0, 1.1, 1.05), x2=(1.1, 1.2, 1.15), x3=(1.2, 1.3, 1.25)))
+    assert found.winners == (0,)
+    assert "no simpler one" in found.reason
+
+
+def test_ensemble_has_all_candidates_the_best_first() -> None:
+    found = choose(SEARCH, spec(rule="ensemble", top=2), again(x1=(1.3, 1.2, 1.25), x2=(1.1, 1.2, 1.15)))
+    assert found.winners == (1, 0)
+
+
+def test_without_fresh_seeds_the_folds_of_the_search_are_the_pairs() -> None:
+    searched = study(
+        trial(0.1, [1.0, 3.0, 2.0], n_parameters=900),
+        trial(0.2, [1.01, 2.97, 2.05], n_parameters=50),
+        trial(0.3, [1.3, 3.9, 2.6], n_parameters=10),
+    )
+    found = choose(searched, spec(), None)
+    assert found.optimism is None
+    assert found.winners == (1,), "the third is 30 % worse on every fold, however hard the folds are"
+
+
+def test_epochs_of_the_retraining_are_the_median_of_the_best_ones() -> None:
+    searched = study(trial(0.1, [1.0, 2.0, 3.0], best_epochs=(4, 9, 5)))
+    assert choose(searched, spec(), None).candidate(0).epochs == 6
+
+
+def test_candidates_are_different_points() -> None:
+    twice = study(trial(0.1, [1.0]), trial(0.1, [1.0]), trial(0.2, [2.0]))
+    assert [t.number for t in top_trials(twice.trials, 2)] == [0, 2]
+
+
+def test_asked_for_trial_is_taken_and_a_wrong_number_refused() -> None:
+    assert one(SEARCH, spec(), None, 2).winners == (2,)
+    with pytest.raises(SpecError, match="7 is unknown"):
+        one(SEARCH, spec(), None, 7)
+    waiting = optuna.create_study()
+    waiting.enqueue_trial({})
+    with pytest.raises(SpecError, match="0 is WAITING"):
+        one(waiting, spec(), None, 0)
+    with pytest.raises(SpecError, match="no finished trial"):
+        choose(waiting, spec(), None)
+    assert waiting.trials[0].state is TrialState.WAITING
+
+
+def test_plain_values_hold_what_the_report_needs() -> None:
+    found = choose(SEARCH, spec(), None).to_json()
+    assert found["winners"] == [0]
+    assert {"trial", "search_value", "fresh", "value", "behind", "behind_se", "epochs"} <= found["candidates"][0].keys()

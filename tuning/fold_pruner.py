@@ -1,0 +1,154 @@
+"""Who ends hopeless trials that have several fits: within a fold against the same fold of others, and between folds.
+
+Optuna's pruners see one curve a trial. Here a trial reports one curve for each fit, at steps place · epochs + epoch:
+
+    step   0 … 19  fold 0     20 … 39  fold 1     40 … 59  fold 2        (20 epochs; a fit that stops early skips steps)
+
+*Within a fold* a trial ends when, after a fifth of the epochs, its best value so far is worse than the median of what
+the others had in this fold by this epoch. One that had stopped early by then counts with its best.
+
+*Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done, with an error
+probability of at most `ALPHA` over all looks together (Bonferroni). Values are compared fold by fold as logarithms of
+ratios, because folds differ in difficulty by factors. With seven pairs or more Wilcoxon's signed rank test decides
+(``scipy.stats.wilcoxon``; with fewer, its smallest p value is too large to decide anything). Below that a t test whose
+noise is known from the complete trials: what is left of their log values after the means of trial and fold are taken
+out (a two-way analysis of variance). Before three trials are complete nothing is known, and nothing ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from .pareto import by_error, error_of
+
+ALPHA = 0.05
+"""Probability of ending a trial that is as good as the best one."""
+STARTUP = 3
+"""Complete trials, or others that got as far, before anything ends."""
+_LEAST_NOISE = 0.005
+
+Curves = Mapping[int, Mapping[int, float]]
+"""Place of a fit → epoch → value."""
+
+
+@dataclass(frozen=True)
+class FoldPruner(optuna.pruners.BasePruner):
+    """The pruner of trials with several fits; see the text of this module.
+
+    Args:
+        epochs: most epochs of a fit.
+        n_folds: fits of one repeat.
+    """
+
+    epochs: int
+    n_folds: int
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial is hopeless within its current fold, as seen after its last report."""
+        mine = self.curves(trial)
+        if not mine:
+            return False
+        place = max(mine)
+        epoch = max(mine[place])
+        if epoch + 1 < max(1, self.epochs // 5) or place >= self.n_folds:
+            return False
+        others = []
+        for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+            curve = self.curves(other).get(place)
+            if curve and (max(curve) >= epoch or self._ended(other, place)):
+                others.append(_best(curve, epoch))
+        return len(others) >= STARTUP and _best(mine[place], epoch) > float(np.median(others))
+
+    def worse(self, study: optuna.Study, trial: FrozenTrial, *, planned: int) -> bool:
+        """Whether the trial is worse than the best one on the fits that it has done, beyond doubt.
+
+        Args:
+            planned: fits of the whole trial: there is a look after each of them but the last.
+        """
+        complete = self._complete(study)
+        if len(complete) < STARTUP:
+            return False
+        mine, best = self.values(trial), self.values(_best_of(complete))
+        ratios = [math.log(mine[place] / best[place]) for place in mine if place in best]
+        if not ratios:
+            return False
+        level = ALPHA / max(1, planned - 1)
+        if 2.0 ** -len(ratios) <= level:
+            from scipy.stats import wilcoxon
+
+            return any(ratios) and float(wilcoxon(ratios, alternative="greater").pvalue) <= level
+        noise = self.noise(complete)
+        if noise is None:
+            return False
+        from scipy.stats import t
+
+        deviation, freedom = noise
+        limit = float(t.ppf(1 - level, freedom)) * math.sqrt(2 / len(ratios)) * deviation
+        return float(np.mean(ratios)) > limit
+
+    def estimate(self, study: optuna.Study, trial: FrozenTrial) -> float | None:
+        """The number that a trial would have come to: that of the best one, times how much worse it was until here.
+
+        Returns:
+            None while no trial is complete: then nothing is known of the folds that are left out.
+        """
+        complete = [t for t in self._complete(study) if t.number != trial.number]
+        if not complete:
+            return None
+        best = _best_of(complete)
+        theirs, ratios = self.curves(best), []
+        for place, curve in self.curves(trial).items():
+            if place in theirs:
+                ratios.append(math.log(_best(curve, max(curve)) / _best(theirs[place], max(curve))))
+        number = error_of(best)
+        assert number is not None
+        return number * math.exp(float(np.mean(ratios))) if ratios else None
+
+    def curves(self, trial: FrozenTrial) -> Curves:
+        """The reported values of a trial, fit by fit."""
+        found: dict[int, dict[int, float]] = {}
+        for step, value in trial.intermediate_values.items():
+            found.setdefault(step // self.epochs, {})[step % self.epochs] = value
+        return found
+
+    def values(self, trial: FrozenTrial) -> dict[int, float]:
+        """Place → best value, for the fits that have been reported."""
+        return {place: min(curve.values()) for place, curve in sorted(self.curves(trial).items())}
+
+    def noise(self, complete: Sequence[FrozenTrial]) -> tuple[float, int] | None:
+        """The deviation of one log value of a trial and a fold, and its degrees of freedom; of the better half.
+
+        Only trials that are good count, because bad ones are bad in their own ways.
+        """
+        better = sorted(complete, key=by_error)[: max(STARTUP, len(complete) // 2)]
+        table = [self.values(trial) for trial in better]
+        folds = [place for place in range(self.n_folds) if all(place in row for row in table)]
+        if len(folds) < 2 or len(table) < 2:
+            return None
+        logs = np.log([[row[place] for place in folds] for row in table])
+        left = logs - logs.mean(axis=0) - logs.mean(axis=1, keepdims=True) + logs.mean()
+        freedom = (len(table) - 1) * (len(folds) - 1)
+        return max(float(np.sqrt(np.square(left).sum() / freedom)), _LEAST_NOISE), freedom
+
+    def _complete(self, study: optuna.Study) -> list[FrozenTrial]:
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [trial for trial in trials if (error_of(trial) or 0) > 0 and trial.intermediate_values]
+
+    def _ended(self, trial: FrozenTrial, place: int) -> bool:
+        """Whether a fit of a trial went to its own end."""
+        return trial.state is TrialState.COMPLETE or max(trial.intermediate_values) // self.epochs > place
+
+
+def _best(curve: Mapping[int, float], epoch: int) -> float:
+    """The smallest value until this epoch; of a curve that begins later, its first."""
+    return min((value for at, value in curve.items() if at <= epoch), default=curve[min(curve)])
+
+
+def _best_of(complete: Sequence[FrozenTrial]) -> FrozenTrial:
+    return min(complete, key=by_error)

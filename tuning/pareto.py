@@ -1,0 +1,63 @@
+"""Trials with several values: their error, and those of which no other is better in everything (the Pareto front).
+
+error │  a                a and c lie on the front, b does not: c is better in both. Where values are equal, none is
+      │      b            better, and both lie on it.
+      │     c
+      └────────── n_params
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from .objective_names import value_names
+
+if TYPE_CHECKING:
+    from .spec import StudySpec
+
+
+def error_of(trial: FrozenTrial) -> float | None:
+    """The number of a trial: its only value, or the first of several; None before it has a result."""
+    return trial.values[0] if trial.values else None
+
+
+def by_error(trial: FrozenTrial) -> tuple[bool, float, int]:
+    """To sort by: the smallest error first, of equal ones the first trial; those without a number last."""
+    error = error_of(trial)
+    return error is None, error or 0.0, trial.number
+
+
+def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The COMPLETE trials on the Pareto front, the smallest error first.
+
+    Args:
+        trials: all values of each are to be small. With one value the front is the smallest.
+    """
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and t.values]
+    found: list[FrozenTrial] = []
+    # In this order only an earlier one can be better than a later one, and if any is, then one on the front.
+    for trial in sorted(complete, key=lambda t: (t.values, t.number)):
+        if not any(_better(other.values, trial.values) for other in found):
+            found.append(trial)
+    return found
+
+
+def front_rows(trials: Sequence[FrozenTrial], spec: StudySpec) -> list[dict[str, Any]]:
+    """The front in plain values, for ``--json``; ``rmse`` is the validation RMSE in the unit of the data."""
+    names, space = value_names(spec.search), spec.parsed_space()
+    return [
+        {
+            "trial": trial.number,
+            "values": dict(zip(names, trial.values, strict=True)),
+            "rmse": trial.user_attrs.get("values", {}).get("val_rmse"),
+            "parameters": space.decode(trial.params),
+        }
+        for trial in front(trials)
+    ]
+
+
+def _better(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)

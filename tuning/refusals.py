@@ -1,0 +1,37 @@
+"""What the types refuse in a specification, as sentences for users."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from ..storage.mistakes import nearest
+
+
+def explained(detail: Any, model: type[BaseModel]) -> str:
+    """One of pydantic's errors as rule, value, way out.
+
+    Args:
+        detail: of ``ValidationError.errors()``.
+        model: what was validated.
+    """
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"There is no setting `{where}`. {nearest(str(detail['loc'][-1]), _names_at(model, detail['loc'][:-1]))}"
+    if detail["type"] == "literal_error":
+        valid = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        return f"`{where}` must be a known name; got {detail['input']!r}. {nearest(str(detail['input']), valid)}"
+    if where == "search.timeout":
+        return f"`{where}` must be a time above zero: seconds, or a text such as 90s, 8m, 2h; got {detail['input']!r}."
+    rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
+    rule = re.sub(r"^Input should be", "must be", rule)
+    return f"`{where}` {rule}; got {detail['input']!r}."
+
+
+def _names_at(model: Any, location: tuple[Any, ...]) -> list[str]:
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        model = annotation if hasattr(annotation, "model_fields") else get_args(annotation)[0]
+    return list(model.model_fields)
