@@ -46,6 +46,7 @@ class FitSettings:
         shuffle: a new order of the training windows each epoch, or the order of time.
         patience: epochs without a new best until training stops (R4: 15).
         reduce_lr_patience: epochs without a new best until the learning rate is lowered (R4: 8).
+        decay: share of the epochs at the end over which the learning rate falls, from 0 (none) to 1; see `LinearDecay`.
         factor: by which it is lowered, in (0, 1).
         min_lr: below which it never goes.
         checkpoint: ``.keras`` file that always holds the best model so far.
@@ -64,6 +65,7 @@ class FitSettings:
     shuffle: bool = True
     patience: int | None = None
     reduce_lr_patience: int | None = None
+    decay: float = 0.0
     factor: float = 0.5
     min_lr: float = 1e-7
     checkpoint: Path | None = None
@@ -84,6 +86,10 @@ class FitSettings:
         ]
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             mistakes.append(f"'seed' must be a whole number from 0 to 4294967295; got {self.seed!r}.")
+        if not 0.0 <= self.decay <= 1.0:
+            mistakes.append(f"'decay' must be a number from 0 to 1; got {self.decay!r}. 0 leaves the rate as it is.")
+        if self.decay and self.reduce_lr_patience is not None:
+            mistakes.append("'decay' and 'reduce_lr_patience' both set the learning rate. Use one of them.")
         if not 0.0 < self.factor < 1.0:
             mistakes.append(f"'factor' must be a number in (0, 1); got {self.factor!r}. The default is 0.5.")
         if not (math.isfinite(self.min_lr) and self.min_lr >= 0.0):
@@ -166,6 +172,10 @@ def fit(
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
     callbacks = [monitor, *_documented_callbacks(settings)]
+    if settings.decay:
+        from .decay import LinearDecay
+
+        callbacks.append(LinearDecay(model, epochs=settings.epochs, share=settings.decay))
     first_epoch = 0
     if checkpointer is not None:
         from .resume import StateKeeper, put_back

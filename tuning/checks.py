@@ -67,6 +67,9 @@ def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
     method, pruner = _setting(raw, "validation", "method"), _setting(raw, "search", "pruner")
     seeds = _setting(raw, "validation", "seeds") or 1
     found = []
+    decay = _setting(raw, "training", "decay")
+    if isinstance(decay, int | float) and decay > 0 and _setting(raw, "training", "reduce_lr_patience") is not None:
+        found.append("`training.decay` and `training.reduce_lr_patience` both set the learning rate. Use one of them.")
     if (method not in (None, "holdout") or seeds != 1) and pruner not in (None, "none", "median"):
         found.append(
             f"`search.pruner` must be median or none where a trial has several fits; got {pruner!r}. Median then works "

@@ -4,8 +4,9 @@ Optuna's pruners see one curve a trial. Here a trial reports one curve for each 
 
     step   0 … 19  fold 0     20 … 39  fold 1     40 … 59  fold 2        (20 epochs; a fit that stops early skips steps)
 
-*Within a fold* a trial ends when, after a fifth of the epochs, its best value so far is worse than the median of what
-the others had in this fold by this epoch. One that had stopped early by then counts with its best.
+*Within a fold* a trial ends when, after half of the epochs, its best value so far is worse than the median of what the
+others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median alone ends good trials
+that are slow in one fold. One that had stopped early by then counts with its best.
 
 *Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done, with an error
 probability of at most `ALPHA` over all looks together (Bonferroni). Values are compared fold by fold as logarithms of
@@ -29,6 +30,8 @@ from .pareto import by_error, error_of
 
 ALPHA = 0.05
 """Probability of ending a trial that is as good as the best one."""
+MARGIN = 0.2
+"""By how much more than the best a trial must err within a fold before it ends there, relative."""
 STARTUP = 3
 """Complete trials, or others that got as far, before anything ends."""
 _LEAST_NOISE = 0.005
@@ -56,14 +59,16 @@ class FoldPruner(optuna.pruners.BasePruner):
             return False
         place = max(mine)
         epoch = max(mine[place])
-        if epoch + 1 < max(1, self.epochs // 5) or place >= self.n_folds:
+        if epoch + 1 < max(1, self.epochs // 2) or place >= self.n_folds:
             return False
         others = []
         for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
             curve = self.curves(other).get(place)
             if curve and (max(curve) >= epoch or self._ended(other, place)):
                 others.append(_best(curve, epoch))
-        return len(others) >= STARTUP and _best(mine[place], epoch) > float(np.median(others))
+        if len(others) < STARTUP:
+            return False
+        return _best(mine[place], epoch) > max(float(np.median(others)), (1 + MARGIN) * min(others))
 
     def worse(self, study: optuna.Study, trial: FrozenTrial, *, planned: int) -> bool:
         """Whether the trial is worse than the best one on the fits that it has done, beyond doubt.

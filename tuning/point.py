@@ -82,6 +82,7 @@ def prepared(
         shuffle=training.shuffle,
         patience=training.patience,
         reduce_lr_patience=training.reduce_lr_patience,
+        decay=training.decay,
         seed=seed,
         gradient_accumulation=accumulate,
         precision=training.precision,

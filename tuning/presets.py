@@ -15,6 +15,9 @@ COMPARE = "compare"
 DEFAULT_TIMEOUT_SECONDS = 300.0
 """How long plain `tune` searches the packaged wind farm; with fresh seeds and retraining it takes some 9 minutes."""
 
+DEFAULT_DECAY = 0.4
+"""Share of the epochs over which the learning rate falls, in searches other than the documented grid."""
+
 DOCUMENTED_GRID: dict[str, Any] = {
     "builder": "stacked_lstm",
     "parameters": {"l1": 0.01, "l2": 0.01},
@@ -46,6 +49,12 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _decay(training: Any) -> float:
+    """The rate falls at the end, unless the user lowers it in another way."""
+    lowered = isinstance(training, Mapping) and training.get("reduce_lr_patience") is not None
+    return 0.0 if lowered else DEFAULT_DECAY
+
+
 def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Put a preset under the user's file and options.
 
@@ -70,7 +79,9 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
             layers.append({"space": space})
         if sampler == "grid":
             layers.append({"search": {"pruner": "none"}})
-        elif packaged and isinstance(search, Mapping) and not {"trials", "timeout"} & search.keys():
+        else:
+            layers.append({"training": {"decay": _decay(asked.get("training"))}})
+        if sampler != "grid" and packaged and isinstance(search, Mapping) and not {"trials", "timeout"} & search.keys():
             layers.append({"search": {"timeout": DEFAULT_TIMEOUT_SECONDS}})
     minimised = {"search": settled(search)} if settled(search) else {}
     return merge(*layers, minimised, {name: value for name, value in asked.items() if name != COMPARE})

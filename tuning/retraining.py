@@ -19,6 +19,7 @@ from ..storage.source import Source
 from ..storage.variants import variant
 from .delivery import message
 from .point import prepared, resolved
+from .presets import DEFAULT_DECAY
 from .spec import StudySpec
 from .wording import duration
 
@@ -84,9 +85,10 @@ def together(spec: StudySpec, members: Sequence[Retrained], source: Source) -> t
 
 
 def _without_validation(spec: StudySpec, searched: FitSettings, epochs: int) -> FitSettings:
-    """As in the search, for as many epochs as were best there, on the validation part too."""
+    """As in the search, for as many epochs as were best there, on all data; the learning rate falls at the end."""
     return replace(
         searched,
+        decay=searched.decay or DEFAULT_DECAY,
         epochs=min(epochs, spec.final.epochs),
         monitor=searched.monitor.removeprefix("val_"),
         keep="last",
@@ -103,6 +105,7 @@ def _documented(spec: StudySpec, searched: FitSettings, checkpoint: Path) -> Fit
         searched,
         epochs=final.epochs,
         shuffle=final.shuffle,
+        decay=0.0,
         patience=final.patience,
         reduce_lr_patience=final.reduce_lr_patience,
         checkpoint=checkpoint,

@@ -126,6 +126,7 @@ class TrainingSpec(_Section):
 
     Attributes:
         patience, reduce_lr_patience: epochs; None switches them off.
+        decay: share of the epochs at the end over which the learning rate falls to a twentieth; 0: it stays.
         precision: ``float32``, or Keras' mixed precision of the layers (for GPUs).
     """
 
@@ -134,6 +135,7 @@ class TrainingSpec(_Section):
     shuffle: bool = True
     patience: Annotated[int, Field(ge=1)] | None = None
     reduce_lr_patience: Annotated[int, Field(ge=1)] | None = None
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     precision: Precision = "float32"
 
 

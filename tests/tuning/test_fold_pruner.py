@@ -68,15 +68,20 @@ KNOWN = [trial(of_quality(1 + 0.02 * i, NOISE[i])) for i in range(4)]
 def test_fold_is_compared_with_the_same_fold_of_others(fold: int) -> None:
     """The second fold is three times as hard as the first: its values are no worse for that."""
     good, bad = of_quality(0.9), of_quality(2.0)
-    assert not PRUNER.prune(study(*KNOWN), running([*good[:fold], good[fold][:3]]))
-    assert PRUNER.prune(study(*KNOWN), running([*good[:fold], bad[fold][:3]]))
+    assert not PRUNER.prune(study(*KNOWN), running([*good[:fold], good[fold][:6]]))
+    assert PRUNER.prune(study(*KNOWN), running([*good[:fold], bad[fold][:6]]))
 
 
-def test_nothing_ends_before_a_fifth_of_the_epochs_or_while_little_is_known() -> None:
+def test_trial_near_the_best_goes_on_though_it_is_worse_than_the_median() -> None:
+    assert not PRUNER.prune(study(*KNOWN), running([of_quality(1.15)[0][:6]]))
+    assert PRUNER.prune(study(*KNOWN), running([of_quality(1.25)[0][:6]]))
+
+
+def test_nothing_ends_before_half_of_the_epochs_or_while_little_is_known() -> None:
     bad = of_quality(3.0)
-    assert not PRUNER.prune(study(*KNOWN), running([bad[0][:1]]))
-    assert PRUNER.prune(study(*KNOWN), running([bad[0][:2]]))
-    assert not PRUNER.prune(study(*KNOWN[:2]), running([bad[0][:2]]))
+    assert not PRUNER.prune(study(*KNOWN), running([bad[0][:4]]))
+    assert PRUNER.prune(study(*KNOWN), running([bad[0][:5]]))
+    assert not PRUNER.prune(study(*KNOWN[:2]), running([bad[0][:5]]))
     assert not PRUNER.prune(study(*KNOWN), running([]))
 
 
@@ -87,9 +92,9 @@ def test_fit_that_stopped_early_counts_with_its_best() -> None:
 
 
 def test_trials_that_were_ended_in_a_fold_count_up_to_there_only() -> None:
-    ended = [trial([curve(1.0)[:3]], TrialState.PRUNED, value=1.5) for _ in range(3)]
-    assert PRUNER.prune(study(*ended), running([[9.0] * 3]))
-    assert not PRUNER.prune(study(*ended), running([[9.0] * 4])), "nobody knows the fourth epoch"
+    ended = [trial([curve(1.0)[:6]], TrialState.PRUNED, value=1.5) for _ in range(3)]
+    assert PRUNER.prune(study(*ended), running([[9.0] * 6]))
+    assert not PRUNER.prune(study(*ended), running([[9.0] * 7])), "nobody knows the seventh epoch"
 
 
 def test_trial_that_is_surely_worse_ends_between_folds_and_one_that_may_not_be_goes_on() -> None:

@@ -24,6 +24,7 @@ study = "judged"
 [data]
 path = "wind.csv"
 target = "power_mw"
+lookback = 3
 horizon = 2
 known_ahead = ["wind_ms"]
 [data.feature_groups]
@@ -162,7 +163,7 @@ def test_proven_leak_stops_the_study_before_anything_is_written(tmp_path: Path) 
 def test_mistakes_of_the_validation_come_at_once(tmp_path: Path) -> None:
     write_series(tmp_path / "wind.csv")
     (tmp_path / "study.toml").write_text(
-        STUDY.replace('method = "expanding"', 'method = "expandng"\ngap = 2\nn_splits = 0').replace(
+        STUDY.replace('method = "expanding"\nn_splits = 3', 'method = "expandng"\nn_splits = 0').replace(
             '[["weather"], ["weather", "clock"]]', '[["wether"], ["clock"]]'
         )
     )

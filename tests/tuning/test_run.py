@@ -163,7 +163,7 @@ def test_arrays_without_a_scaler_are_judged_in_their_own_units(tmp_path: Path) -
     for part, n in (("train", 80), ("val", 30), ("test", 30)):
         x = random.random((n, 4, 2))
         np.save(tmp_path / f"X_{part}.npy", x)
-        np.save(tmp_path / f"y_{part}.npy", x[:, -1, 0])
+        np.save(tmp_path / f"y_{part}.npy", 0.8 * x[:, -1, 0] + 0.2 * random.random(n))
     done = tune(tmp_path, "--data", ".", "--trials", "1", "--epochs", "1", "--final-epochs", "2", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

@@ -16,7 +16,7 @@ from greentune.tuning.crew import exit_reason
 from greentune.tuning.presets import with_preset
 from greentune.tuning.progress import Progress
 from greentune.tuning.snapshot import Snapshot, best_trial, take_snapshot
-from greentune.tuning.spec import StudySpec, parse_spec
+from greentune.tuning.spec import StudySpec, parse_spec, with_winner
 from greentune.tuning.summary import status_lines
 from greentune.tuning.wording import duration
 
@@ -155,14 +155,17 @@ def test_exit_codes_are_words() -> None:
     assert exit_reason(1) == "exit code 1"
 
 
-def test_earlier_delivery_counts_only_for_the_same_winner(study: optuna.Study, tmp_path: Path) -> None:
-    snapshot = take_snapshot(study)
-    assert delivery.earlier(tmp_path, snapshot) is None
+def test_earlier_delivery_counts_only_while_nothing_has_changed_on_which_it_rests(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    snapshot, spec = take_snapshot(study), StudySpec(study="s")
+    assert delivery.earlier(spec, tmp_path, snapshot) is None
     (tmp_path / "bundle").mkdir()
     (tmp_path / "report.html").touch()
-    delivered = {"trial": 1, "trials_finished": 3, "bundle": str(tmp_path / "bundle")}
+    delivered = {"basis": delivery.basis(spec, snapshot), "bundle": str(tmp_path / "bundle")}
     delivered["report"] = str(tmp_path / "report.html")
     (tmp_path / "result.json").write_text(json.dumps(delivered))
-    assert delivery.earlier(tmp_path, snapshot) == delivered
-    (tmp_path / "result.json").write_text(json.dumps(delivered | {"trial": 0}))
-    assert delivery.earlier(tmp_path, snapshot) is None
+    assert delivery.earlier(spec, tmp_path, snapshot) == delivered
+    assert delivery.earlier(with_winner(spec, {"rule": "best"}), tmp_path, snapshot) is None
+    (tmp_path / "report.html").unlink()
+    assert delivery.earlier(spec, tmp_path, snapshot) is None
