@@ -8,6 +8,7 @@ from typing import Any
 
 from ..storage.locks import file_lock
 from . import delivery, fresh
+from .choosing import top_trials
 from .launch import launcher
 from .machine import Machines
 from .opening import Opened
@@ -55,7 +56,9 @@ def finish(
 
 
 def _judged_again(opened: Opened, machines: Machines, *, quiet: bool, say: Callable[[str], None]) -> bool:
-    """Train the candidates with fresh seeds; whether it was not interrupted."""
+    """Train the candidates with fresh seeds; whether it was not interrupted. One alone has nothing to win against."""
+    if len(top_trials(opened.study.get_trials(deepcopy=False), opened.spec.winner.top)) < 2:
+        return True
     ours = fresh.open_fresh(opened)
     waiting = take_snapshot(ours.study).waiting
     if not waiting:

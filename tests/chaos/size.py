@@ -8,7 +8,7 @@ FULL = os.environ.get("GREENTUNE_CHAOS") == "full"
 
 RACE_ROUNDS = 20 if FULL else 1
 CHAOS_ROUNDS = 20 if FULL else 1
-CHAOS_KILLS = 20 if FULL else 8
+CHAOS_KILLS = 20 if FULL else 6
 OUTAGE_SECONDS = float(os.environ.get("GREENTUNE_OUTAGE_TEST_SECONDS", "1.5"))
 LOAD_PROCESSES = 64 if FULL else 8
 EFFICIENCY_WORKERS = 64 if FULL else 6
@@ -19,7 +19,7 @@ EFFICIENCY = 0.9 if FULL else 0.75
 STARTING_SECONDS = 100.0 if FULL else 12.0
 """How long all workers of a crowd may take to import what they need."""
 ZOMBIE_ROUNDS = 5 if FULL else 1
-MEMORY_TRIALS = 60 if FULL else 8
+MEMORY_TRIALS = 60 if FULL else 6
 """Each is a new shape, which is compiled anew."""
 TOO_MANY_UNITS = 4_000_000 if FULL else 300_000
 """The latter asks for more than a terabyte, too, and is done in half the time."""

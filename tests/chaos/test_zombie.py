@@ -23,7 +23,7 @@ from greentune.tuning.spec import StudySpec
 from ..simulation.processes import nothing_left, start_supervisor, wait_for_end
 from ..simulation.study import WORKER, new_study, spec_of, wrong_with
 from .real import wait_until
-from .size import ZOMBIE_ROUNDS
+from .size import FULL, ZOMBIE_ROUNDS
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +99,7 @@ def assert_one_result_and_the_worker_went_on(
     assert after, "the worker did not go on"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"] if FULL else ["postgresql"], indirect=True)
 @pytest.mark.parametrize("_round", range(ZOMBIE_ROUNDS))
 def test_worker_that_stood_still_under_a_supervisor(database_url: str, tmp_path: Path, _round: int) -> None:
     _, study, spec = some_tickets(database_url, tmp_path, 30)

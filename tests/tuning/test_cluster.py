@@ -145,6 +145,8 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray") as folder:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef")
+        # Ray starts its processes with niceness 15: beside other tests they would hardly ever compute.
+        patch.setenv("RAY_worker_niceness", "0")
         for name in ("GREENTUNE_STORAGE", "GREENTUNE_STORAGE_FILE", "CUDA_VISIBLE_DEVICES"):
             patch.delenv(name, raising=False)
         from ray.cluster_utils import Cluster
