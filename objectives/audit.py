@@ -18,30 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
+
+from .audit_duplicates import duplicates
+from .audit_features import features
+from .audit_rows import Evidence
+from .audit_scaling import scaling, scaling_of_fold
+from .audit_windows import cutting
+from .finding import Finding, Verdict
 
 if TYPE_CHECKING:
     from ..storage.dataset import Dataset
 
-Verdict = Literal["passed", "unknown", "suspicion", "leak"]
-"""From good to bad. A leak is proven and stops a study, a suspicion warns, the unknown could not be checked."""
-
 _GRAVITY = {verdict: place for place, verdict in enumerate(get_args(Verdict))}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check came to.
-
-    Attributes:
-        check: its key, a word of the list above.
-        verdict: how it ended.
-        sentence: what was checked or found, for people: the rule, the value, and the way out where there is one.
-    """
-
-    check: str
-    verdict: Verdict
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -92,13 +81,6 @@ def audit(dataset: Dataset, folds: Sequence[Dataset] = ()) -> Audit:
         a finding a check. Windows, rows, order, gap and scaling are checked for the data set and for every fold, and
         the worst is told; features and duplicates are a matter of the series and are checked once.
     """
-    # Late, because they build on `Finding`; and who only reads an audit needs none of them.
-    from .audit_duplicates import duplicates
-    from .audit_features import features
-    from .audit_rows import Evidence
-    from .audit_scaling import scaling, scaling_of_fold
-    from .audit_windows import cutting
-
     evidence = Evidence(dataset)
     whole = [*cutting(evidence), scaling(evidence)]
     by_fold = []

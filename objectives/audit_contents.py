@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..storage.windows import Windows
-from .audit import Finding
 from .audit_duplicates import Stretch, against_time, at_border, repeated, window_keys
 from .audit_rows import SPOKEN, Evidence, Rows
+from .finding import Finding
 
 _SHARE = 0.05  # of the windows of a part; whole windows at a border are fewer
 _LONGEST = 32  # rows; a longer overlap is a stretch that is found by itself

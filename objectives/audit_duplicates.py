@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..storage.windows import Windows
-from .audit import Finding
 from .audit_rows import SPOKEN, Evidence, Rows, steps
+from .finding import Finding
 
 _LENGTHS = (4, 8, 16, 32)  # rows of a stretch that is looked up
 _FEW = 1e-3  # share of training stretches that may stand in training twice

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .audit import Finding, Verdict
 from .audit_relations import Relations, relations_of
 from .audit_rows import Evidence, counted
+from .finding import Finding, Verdict
 
 TOO_CLOSE = 0.98
 """Linear or rank relation with the target; suspicious in a feature known ahead that also takes away `TOO_MUCH`."""

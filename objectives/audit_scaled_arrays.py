@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .audit import Finding, Verdict
 from .audit_rows import Evidence
+from .finding import Finding, Verdict
 
 _EXACT = 1e-5
 _ROUGH = 2e-2  # of a deviation, at most

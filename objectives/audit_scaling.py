@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..storage.scaling import LinearScaler
-from .audit import Finding, Verdict
 from .audit_rows import SPOKEN, Evidence
 from .audit_scaled_arrays import REFIT, RULE, scaling_of_contents
+from .finding import Finding, Verdict
 
 _EXACT = 1e-5  # of the scale; float32 is a hundred times finer
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..storage.windows import target_rows
-from .audit import Finding, Verdict
 from .audit_contents import cutting_of_contents
 from .audit_rows import SPOKEN, Evidence, counted
+from .finding import Finding, Verdict
 
 _SAMPLED = 2000
 _CLOSE = 1e-4  # in scaled units

@@ -11,11 +11,8 @@ What needs one number looks at the error: trials worth another seed, models kept
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from .spec import SearchSpec
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 Objective = Literal["rmse", "mse", "mae", "loss", "n_params", "latency"]
 
@@ -36,9 +33,9 @@ def settled(search: Any) -> dict[str, Any]:
     return found | ({"pruner": "none"} if len(names) > 1 else {})
 
 
-def value_names(search: SearchSpec) -> tuple[str, ...]:
+def value_names(metric: str, objectives: Sequence[str]) -> tuple[str, ...]:
     """What the values of a trial are, in their order: ``("val_mse", "n_params", "latency_ms")``."""
-    return (search.metric, *(_COLUMNS[name] for name in search.objectives[1:]))
+    return (metric, *(_COLUMNS[name] for name in objectives[1:]))
 
 
 def objective_mistakes(search: Any) -> list[str]:

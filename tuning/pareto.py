@@ -47,7 +47,7 @@ def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def front_rows(trials: Sequence[FrozenTrial], spec: StudySpec) -> list[dict[str, Any]]:
     """The front in plain values, for ``--json``; ``rmse`` is the validation RMSE in the unit of the data."""
-    names, space = value_names(spec.search), spec.parsed_space()
+    names, space = value_names(spec.search.metric, spec.search.objectives), spec.parsed_space()
     return [
         {
             "trial": trial.number,

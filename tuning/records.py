@@ -72,7 +72,7 @@ def create_study(
     Raises:
         StudyError: somebody else's study has this name.
     """
-    names = value_names(spec.search)
+    names = value_names(spec.search.metric, spec.search.objectives)
     directions = [StudyDirection.MINIMIZE] * len(names)
     study = optuna.create_study(storage=storage, study_name=spec.study, directions=directions, load_if_exists=True)
     others = len(study.directions) != len(names)

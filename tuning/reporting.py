@@ -62,7 +62,7 @@ def _member_facts(spec: StudySpec, member: Retrained) -> dict[str, Any]:
 def study_facts(study: optuna.Study, spec: StudySpec, choice: Choice) -> dict[str, Any]:
     """The search behind the winner, for ``model_info.json``; no database address."""
     trials = study.get_trials(deepcopy=False)
-    winner, names = trials[choice.winners[0]], value_names(spec.search)
+    winner, names = trials[choice.winners[0]], value_names(spec.search.metric, spec.search.objectives)
     return {
         "name": study.study_name,
         "sampler": spec.search.sampler,
@@ -208,7 +208,7 @@ def _pareto(complete: Sequence[FrozenTrial], spec: StudySpec, choice: Choice) ->
         row, number = _row(trial, spec), trial.number
         values = tuple(trial.values or ())
         rows.append(Judged(number, values, row.rmse, row.parameters, number in best, number in choice.winners))
-    return Pareto(value_names(spec.search), tuple(rows))
+    return Pareto(value_names(spec.search.metric, spec.search.objectives), tuple(rows))
 
 
 def _row(trial: FrozenTrial, spec: StudySpec) -> TrialRow:

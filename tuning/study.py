@@ -159,7 +159,7 @@ def _opening(opened: Opened, before: Snapshot, workers: int) -> str:
     search = spec.search
     what = (
         f"study {spec.study}: {spec.builder}, {search.sampler}, pruner {search.pruner}, "
-        f"{' and '.join(value_names(search))}, {spec.backend}"
+        f"{' and '.join(value_names(search.metric, search.objectives))}, {spec.backend}"
     )
     if not opened.created and not before.waiting and not changed.added:
         return f"{what}\nnothing to add: all {before.finished} trials of this study have a result in {url}"

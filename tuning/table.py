@@ -88,7 +88,7 @@ def _row(trial: FrozenTrial, spec: StudySpec, unit: str, *, pareto: bool) -> dic
     if trial.state is TrialState.PRUNED:
         row[spec.search.metric] = error_of(trial)
     row |= {(f"val_rmse_{unit}" if name == "val_rmse" else name): values[name] for name in _MEASURED if name in values}
-    further = value_names(spec.search)[1:]
+    further = value_names(spec.search.metric, spec.search.objectives)[1:]
     if further:
         measured = [int(value) if value.is_integer() else value for value in (trial.values or ())[1:]]
         row |= dict(zip(further, measured, strict=False)) | {"pareto": "yes" if pareto else ""}

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greentune.objectives.audit import Audit, Verdict, audit
+from greentune.objectives.audit import Audit, audit
+from greentune.objectives.finding import Verdict
 
 from ..tiny import tiny_dataset
 from . import planted
