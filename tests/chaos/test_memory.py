@@ -29,7 +29,7 @@ from .size import FULL, MEMORY_TRIALS, TOO_MANY_UNITS
 
 pytestmark = pytest.mark.slow
 
-LIMITS_MB = {"jax": 1000 if FULL else 800, "tensorflow": 1150}
+LIMITS_MB = {"jax": 1000 if FULL else 760, "tensorflow": 1150}
 """On JAX a worker has some 690 MiB after its first trial and 30 more after each further one (without anything in the
 cache of compiled programs; otherwise it begins with 525)."""
 

@@ -18,7 +18,7 @@ _PLACES: dict[str, tuple[Any, str, int]] = {
     "suggest": (ResilientStorage, "set_trial_param", 14),
     "report": (ResilientStorage, "set_trial_intermediate_value", 9),
     "tell": (tickets, "finish", 6),
-    "beat": (fleet, "beat", 4),
+    "beat": (fleet, "beat", 2),
 }
 """Where each moment is, and before which of its calls the database crashes."""
 
