@@ -85,8 +85,9 @@ def compare(
 ) -> None:
     """Compare architectures on one split and the same seeds, or delivered studies: a table with intervals, a page.
 
-    Without options: the four documented ones (Simple, Deep, Wide, Advanced) on the packaged wind farm. Others stand as
-    [[compare]] in the study file: name, builder, parameters. The same command again goes on; Ctrl-C loses nothing.
+    Without options: the four documented ones (Simple, Deep, Wide, Advanced) on the packaged wind farm. Others stand in
+    the study file, a table `compare` each: name, builder, parameters. The same command again goes on; Ctrl-C loses
+    nothing.
     """
     asked = specification(
         config,

@@ -47,7 +47,7 @@ def _member_facts(spec: StudySpec, member: Retrained) -> dict[str, Any]:
         **spec.final.model_dump(mode="json"),
         "trial": member.trial,
         "parameters": member.parameters,
-        "seed": spec.seed,
+        "seed": member.seed,
         "monitor": fit.monitor,
         "best_value": fit.best_value,
         "best_epoch": fit.best_epoch,

@@ -18,7 +18,7 @@ from ..storage.dataset import Dataset
 from ..storage.source import Source
 from ..storage.variants import variant
 from .delivery import message
-from .point import prepared, resolved
+from .point import prepared, repeat_seeds, resolved
 from .presets import DEFAULT_DECAY
 from .spec import StudySpec
 from .wording import duration
@@ -37,6 +37,7 @@ class Retrained:
         trial: its number.
         parameters: all that the study fixed and the trial drew, decoded.
         dataset: what it was trained on, as it sees it.
+        seed: of initial weights, order and dropout.
         seconds: of wall time.
     """
 
@@ -45,15 +46,19 @@ class Retrained:
     parameters: dict[str, Any]
     dataset: Dataset
     result: TrialResult
+    seed: int
     seconds: float
 
 
-def retrain(spec: StudySpec, source: Source, trial: FrozenTrial, *, epochs: int, checkpoint: Path) -> Retrained:
+def retrain(
+    spec: StudySpec, source: Source, trial: FrozenTrial, *, epochs: int, checkpoint: Path, place: int = 0
+) -> Retrained:
     """Train a trial's point for good.
 
     Args:
         epochs: without a validation, for how long; at most ``final.epochs``.
         checkpoint: ``.keras`` file that holds the best model so far, where there is a validation.
+        place: of the member in an ensemble. Each has a seed of its own: equal starts make equal mistakes.
     """
     began = time.perf_counter()
     point = resolved(spec, spec.parsed_space().decode(trial.params))
@@ -61,10 +66,11 @@ def retrain(spec: StudySpec, source: Source, trial: FrozenTrial, *, epochs: int,
     whole = source.everything() if everything else source.dataset
     dataset = variant(whole, lookback=point.get("lookback"), groups=point.get("feature_groups"))
     builder, parameters, searched = prepared(spec, point)
+    searched = replace(searched, seed=repeat_seeds(searched.seed, place + 1)[place])
     settings = _without_validation(spec, searched, epochs) if everything else _documented(spec, searched, checkpoint)
     result = holdout(builder, parameters, dataset, settings, listeners=(_say(settings),))
     named = {"batch_size": spec.training.batch_size, **spec.parameters, **point}
-    return Retrained(trial.number, builder, named, dataset, result, time.perf_counter() - began)
+    return Retrained(trial.number, builder, named, dataset, result, settings.seed, time.perf_counter() - began)
 
 
 def together(spec: StudySpec, members: Sequence[Retrained], source: Source) -> tuple[keras.Model, Dataset]:

@@ -97,13 +97,13 @@ def _retrained(study: optuna.Study, spec: StudySpec, source: Source, choice: Cho
     trials = study.get_trials(deepcopy=False)
     message(say=choice.reason)
     members = []
-    for number in choice.winners:
+    for place, number in enumerate(choice.winners):
         epochs = choice.candidate(number).epochs
         where = "training and validation part" if spec.final.refit == "all" else "training part, with early stopping"
         most = min(epochs, spec.final.epochs) if spec.final.refit == "all" else spec.final.epochs
         message(say=f"retraining trial {number} for up to {most} epochs on the {where}")
         checkpoint = folder / "checkpoint.keras"
-        members.append(retrain(spec, source, trials[number], epochs=epochs, checkpoint=checkpoint))
+        members.append(retrain(spec, source, trials[number], epochs=epochs, checkpoint=checkpoint, place=place))
     return members
 
 

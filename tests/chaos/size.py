@@ -15,7 +15,7 @@ EFFICIENCY_WORKERS = 64 if FULL else 6
 EFFICIENCY_TRIALS = 40 if FULL else 10
 """Trials of each worker: the first one of a process costs it a tenth of a second more."""
 EFFICIENCY = 0.9 if FULL else 0.75
-"""On 2 cores, which 64 workers and the server share, 0.896 was measured: there `make chaos` fails by a hair."""
+"""On 2 cores, which 64 workers and the server share, it is reached when nothing else runs (0.896 beside other work)."""
 STARTING_SECONDS = 100.0 if FULL else 12.0
 """How long all workers of a crowd may take to import what they need."""
 ZOMBIE_ROUNDS = 5 if FULL else 1
