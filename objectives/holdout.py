@@ -13,6 +13,7 @@ from .callbacks import Listener
 from .precision import policy_restored
 from .runtime import set_seed
 from .training import FitResult, FitSettings, fit
+from .without_tensorflow import without_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +73,8 @@ def holdout(
         set_seed(settings.seed)
         # Only now: clearing the session forgets the policy.
         keras.config.set_dtype_policy(settings.precision)
-        model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
+        with without_tensorflow():
+            model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
         result = fit(model, dataset, settings, listeners, checkpointer)
         values: dict[str, float] = {}
         if len(dataset.val.windows):

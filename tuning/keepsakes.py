@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..objectives.cross_validation import CrossResult
+from ..objectives.without_tensorflow import without_tensorflow
 from ..reports.evaluation import predict_windows
 from ..reports.forecast_file import write_forecast
 from ..storage import tallies
@@ -49,7 +49,7 @@ def _keep(bench: Bench, number: int, result: CrossResult) -> None:
     draft = path.with_name(f".{path.name}")  # a full disk leaves no half of a model
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _without_tensorflow():
+        with without_tensorflow():
             result.last.model.save(draft)
         draft.replace(path)
         write_forecast(bench.artifacts.forecast(number), **_forecast(result.dataset, result))
@@ -57,22 +57,6 @@ def _keep(bench: Bench, number: int, result: CrossResult) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         bench.artifacts.complain(error)
-
-
-@contextmanager
-def _without_tensorflow() -> Iterator[None]:
-    """Keras on JAX imports TensorFlow to save a model, only to ask whether anything in it is a TensorShape.
-
-    That costs each worker seconds and 350 MB, so Keras is told for a moment that there is none.
-    """
-    from keras.src.utils.module_utils import tensorflow  # no public way
-
-    if "tensorflow" not in sys.modules:
-        tensorflow._available = False
-    try:
-        yield
-    finally:
-        tensorflow._available = None
 
 
 def _forecast(dataset: Dataset, result: CrossResult) -> dict[str, Any]:
