@@ -32,6 +32,9 @@ from .tables import (
 Attributes = Mapping[str, str]
 """User attributes of a study, still as JSON."""
 
+AHEAD = "ahead"
+"""User attribute of a WAITING trial that comes before the others."""
+
 _WANTED = ("ticket", "attempt", "owner", "reason", "accumulate")
 
 
@@ -104,7 +107,7 @@ def claim(
     *,
     allowed: Callable[[sa.Connection, Attributes], bool] = _always,
 ) -> Claim | None:
-    """Take the first WAITING trial and write its owner, in one transaction.
+    """Take the first WAITING trial, one with `AHEAD` before the others, and write its owner, in one transaction.
 
     Args:
         owner: who takes it; unlike that of any other claim, so that a claim whose answer was lost is found again.
@@ -240,10 +243,11 @@ def parameters_of(connection: sa.Connection, trial_ids: Collection[int]) -> dict
 _STUDY_ATTRIBUTES = sa.select(STUDY_ATTRIBUTES.c.key, STUDY_ATTRIBUTES.c.value_json).where(
     STUDY_ATTRIBUTES.c.study_id == sa.bindparam("study")
 )
+_IS_AHEAD = sa.exists().where(USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, USER_ATTRIBUTES.c.key == AHEAD)
 _FIRST_WAITING = (
     sa.select(TRIALS.c.trial_id)
     .where(TRIALS.c.study_id == sa.bindparam("study"), TRIALS.c.state == TrialState.WAITING)
-    .order_by(TRIALS.c.trial_id)
+    .order_by(_IS_AHEAD.desc(), TRIALS.c.trial_id)
     .limit(1)
     .with_for_update(skip_locked=True)
 )

@@ -176,7 +176,7 @@ def enqueue(
     out: o.OutOption = Path("runs"),
     as_json: o.JsonOption = False,
 ) -> None:
-    """Add one point to the end of the queue of a study; what is left out is drawn by TPE."""
+    """Add one point to a study; it is the next to be trained. What is left out is drawn by TPE."""
     from . import orders
 
     found, database = _loaded(study, storage, out)

@@ -4,7 +4,7 @@ Optuna's pruners see one curve a trial. Here a trial reports one curve for each 
 
     step   0 … 19  fold 0     20 … 39  fold 1     40 … 59  fold 2        (20 epochs; a fit that stops early skips steps)
 
-*Within a fold* a trial ends when, after half of the epochs, its best value so far is worse than the median of what the
+*Within a fold* a trial ends when, after half of the epochs and three of them, its best value so far is worse than the median of what the
 others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median alone ends good trials
 that are slow in one fold. One that had stopped early by then counts with its best.
 
@@ -32,6 +32,8 @@ ALPHA = 0.05
 """Probability of ending a trial that is as good as the best one."""
 MARGIN = 0.2
 """By how much more than the best a trial must err within a fold before it ends there, relative."""
+WARM_UP = 3
+"""Epochs of a fit that say nothing yet."""
 STARTUP = 3
 """Complete trials, or others that got as far, before anything ends."""
 _LEAST_NOISE = 0.005
@@ -59,7 +61,7 @@ class FoldPruner(optuna.pruners.BasePruner):
             return False
         place = max(mine)
         epoch = max(mine[place])
-        if epoch + 1 < max(1, self.epochs // 2) or place >= self.n_folds:
+        if epoch + 1 < max(WARM_UP, self.epochs // 2) or place >= self.n_folds:
             return False
         others = []
         for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
@@ -100,6 +102,8 @@ class FoldPruner(optuna.pruners.BasePruner):
     def estimate(self, study: optuna.Study, trial: FrozenTrial) -> float | None:
         """The number that a trial would have come to: that of the best one, times how much worse it was until here.
 
+        Never less than that of the best: what is given up has not won.
+
         Returns:
             None while no trial is complete: then nothing is known of the folds that are left out.
         """
@@ -113,7 +117,7 @@ class FoldPruner(optuna.pruners.BasePruner):
                 ratios.append(math.log(_best(curve, max(curve)) / _best(theirs[place], max(curve))))
         number = error_of(best)
         assert number is not None
-        return number * math.exp(float(np.mean(ratios))) if ratios else None
+        return number * math.exp(max(0.0, float(np.mean(ratios)))) if ratios else None
 
     def curves(self, trial: FrozenTrial) -> Curves:
         """The reported values of a trial, fit by fit."""

@@ -100,11 +100,11 @@ class Follow:
                 raise self._given_up(place, metric_value(scores[-1].values, self._metric))
 
     def _another(self, value: float) -> bool:
-        """Whether the trial is among the best quarter of those that are complete; unknown while there are few."""
+        """Whether the trial is among the best quarter of those that are complete; of less than four, the best."""
         with self._bench.stop.held_back():
             complete = self._bench.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         values = sorted(error for trial in complete if (error := error_of(trial)) is not None)
-        return len(values) * PROMISING >= 1 and value <= values[int(len(values) * PROMISING) - 1]
+        return bool(values) and value <= values[max(1, int(len(values) * PROMISING)) - 1]
 
     def _given_up(self, step: int, value: float) -> Pruned:
         """The end of a hopeless trial, with the number that it would have come to as far as that can be known."""

@@ -193,6 +193,7 @@ def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tup
     resumed = stored.model_copy(
         update={
             "search": search,
+            "winner": spec.winner,
             "run": spec.run,
             "entries": spec.entries,
             "space": extended_space(stored.space, spec.space)[0],

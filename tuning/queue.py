@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from ..storage import fleet, tallies, tickets
 from ..storage.resilient import ResilientStorage
-from ..storage.tickets import Changes, NewTicket, Row
+from ..storage.tickets import AHEAD, Changes, NewTicket, Row
 from .owner import this_machine, why_dead
 from .samplers import planned_points
 from .space import Point, Scalar, labels, point_key
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 FINAL_REASONS = ("nonfinite", "timeout")
 """Reasons of failure that the same parameters and the same seed would only repeat."""
+
+UNFINISHED = ("interrupted", "paused", "recycled")
+"""Reasons for which a trial was put back though nothing is wrong with it: it goes on before others begin."""
 
 EXTRA = "+"
 """First character of the keys of tickets that somebody enqueued beside the plan."""
@@ -151,7 +154,7 @@ def anybody_at_work(storage: ResilientStorage, study: optuna.Study) -> bool:
 
 
 def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point, run: RunSpec) -> str:
-    """Add one point beside the plan, to be worked off like any other ticket.
+    """Add one point beside the plan; it is the next to be trained.
 
     Returns:
         ``added``; ``waiting``, ``running`` or ``done`` when the queue has that very point already; ``failed`` when it
@@ -171,7 +174,8 @@ def enqueue(study: optuna.Study, storage: ResilientStorage, point: Point, run: R
             found = "failed"
         if found != "added":
             return Changes()
-        return Changes(add=[NewTicket(wanted, {"ticket": EXTRA + key, "attempt": len(mine) + 1})])
+        attributes = {"ticket": EXTRA + key, "attempt": len(mine) + 1, AHEAD: True}
+        return Changes(add=[NewTicket(wanted, attributes)])
 
     tickets.revise(storage, study._study_id, decide)
     return found
@@ -182,6 +186,8 @@ def _again(ticket: Ticket, past: Sequence[Row], drawn: Mapping[int, Mapping[str,
     attributes: dict[str, Any] = {"ticket": ticket.key, "attempt": len(past) + 1}
     if not past:
         return NewTicket(ticket.fixed, attributes)
+    if past[-1].reason in UNFINISHED:
+        attributes[AHEAD] = True
     if any(row.reason == "oom" for row in past):
         attributes["accumulate"] = 2
     return NewTicket(dict(ticket.fixed) | dict(drawn[past[-1].trial_id]), attributes)

@@ -29,7 +29,7 @@ DATABASE = "greentune.db"
 
 SPEC, UNIT, FINGERPRINT = "greentune:spec", "greentune:unit", "greentune:fingerprint"
 STOPPED, CONTROL = "greentune:stopped", "greentune:control"
-BEGUN, UNTIL = "greentune:begun", "greentune:until"
+BEGUN, UNTIL, ENDED = "greentune:begun", "greentune:until", "greentune:ended"
 FOLDER, ARTIFACTS = "greentune:folder", "greentune:artifacts"
 AUDIT, TESTED = "greentune:audit", "greentune:tested"
 
@@ -190,6 +190,7 @@ def begin_run(study: optuna.Study, *, now: float, timeout: float | None) -> None
     """
     study.set_user_attr(STOPPED, [])
     study.set_user_attr(CONTROL, RUN)
+    study.set_user_attr(ENDED, None)
     study.set_user_attr(BEGUN, now)
     study.set_user_attr(UNTIL, None if timeout is None else now + timeout)
 
@@ -197,6 +198,16 @@ def begin_run(study: optuna.Study, *, now: float, timeout: float | None) -> None
 def start_clock(study: optuna.Study, *, now: float, timeout: float) -> None:
     """Let the time limit count from now; an order that came meanwhile stands."""
     study.set_user_attr(UNTIL, now + timeout)
+
+
+def end_search(study: optuna.Study, *, now: float, why: str) -> None:
+    """Let running trials be the last ones.
+
+    Args:
+        why: a sentence without its full stop.
+    """
+    study.set_user_attr(ENDED, why)
+    study.set_user_attr(UNTIL, now)
 
 
 def order(study: optuna.Study, control: str) -> None:

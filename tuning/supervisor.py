@@ -118,7 +118,8 @@ class Supervisor:
         opening = gate.opening(self._storage, self._study._study_id, self._spec, attributes)
         if opening is not self._told:
             self._told = opening
-            self._progress.say(_OPENINGS[records.STOP if self._stopped else opening.value])
+            why = attributes.get(records.ENDED) or "The budget is used up"
+            self._progress.say(_OPENINGS[records.STOP if self._stopped else opening.value].format(why=why))
         return opening
 
     def _take_over(self, text: str) -> None:
@@ -165,6 +166,6 @@ class Supervisor:
 _OPENINGS = {
     Gate.OPEN.value: "Going on.",
     Gate.PAUSED.value: "Paused: no new trial begins until `tune resume`.",
-    Gate.CLOSED.value: "The budget is used up: running trials are finished, no new one begins.",
+    Gate.CLOSED.value: "{why}: running trials are finished, no new one begins.",
     records.STOP: "Stopped by `tune stop`: running tickets go back to the queue.",
 }

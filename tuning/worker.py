@@ -240,8 +240,9 @@ class _Worker:
             return
         trials = self._study.get_trials(deepcopy=False)
         if no_gain(trials, search.until_no_gain, search.metric):
-            _log.info("no gain in %d trials: the search ends", search.until_no_gain)
-            records.start_clock(self._study, now=fleet.now(self._storage), timeout=0.0)
+            why = f"The last {search.until_no_gain} trials brought no gain larger than the noise"
+            _log.info("%s: the search ends", why)
+            records.end_search(self._study, now=fleet.now(self._storage), why=why)
 
     def _give_up(self) -> None:
         if self._bench is not None and self._trial_id is not None:

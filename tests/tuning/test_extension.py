@@ -115,6 +115,14 @@ def test_larger_grid_adds_only_the_new_points(tmp_path: Path) -> None:
     assert opened(tmp_path, space=larger.spec.space).changed.added == 0
 
 
+def test_another_rule_of_the_winner_is_taken_over(tmp_path: Path) -> None:
+    opened(tmp_path, winner={"rule": "one-se"})
+    again = opened(tmp_path, winner={"rule": "ensemble", "top": 2})
+    assert (again.created, again.changed.added) == (False, 0)
+    assert (again.spec.winner.rule, again.spec.winner.top) == ("ensemble", 2)
+    assert records.read_spec(again.study).winner == again.spec.winner, "the process that delivers reads it there"
+
+
 @pytest.mark.parametrize("sampler", ["grid", "random", "qmc"])
 def test_plan_is_the_same_once_the_study_has_been_read_back(sampler: str, tmp_path: Path) -> None:
     """The parameters do not stand in alphabetical order."""

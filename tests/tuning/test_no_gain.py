@@ -79,6 +79,7 @@ def test_worker_ends_the_search_and_a_second_one_trains_nothing_more(
     ended = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     assert len(ended) == 3, "rates so small train nothing, so the second and third gain nothing"
     assert study.user_attrs[records.UNTIL] is not None
+    assert study.user_attrs[records.ENDED] == "The last 2 trials brought no gain larger than the noise"
     records.begin_run(study, now=0.0, timeout=None)
     assert worker.work("long", worker=0) == 0
     assert len([trial for trial in study.trials if trial.state is TrialState.COMPLETE]) == 3

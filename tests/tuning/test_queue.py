@@ -217,18 +217,30 @@ def test_longer_plan_adds_the_difference_and_shorter_withdraws(study: optuna.Stu
     assert reconcile(study, TICKETS).added == 3
 
 
-def test_enqueued_point_stays_beside_the_plan_and_is_retried(
+def test_enqueued_point_stays_beside_the_plan_and_comes_next_also_when_put_back(
     study: optuna.Study, storage: ResilientStorage, me: fleet.Worker
 ) -> None:
     reconcile(study, TICKETS[:1])
     assert queue.enqueue(study, storage, {"units": [64, 32], "x": 9}, RunSpec()) == "added"
     assert queue.enqueue(study, storage, {"x": 9, "units": [64, 32]}, RunSpec()) == "waiting"
     assert reconcile(study, TICKETS[:1]) == NOTHING
-    claim(study, me)
-    end(study, claim(study, me, 1), TrialState.FAIL, reason="interrupted")
+    end(study, claim(study, me), TrialState.FAIL, reason="interrupted")
     assert reconcile(study, TICKETS[:1]).added == 1
-    (again,) = by_state(study, TrialState.WAITING)
+    claim(study, me)
+    (again,) = by_state(study, TrialState.RUNNING)
     assert again.system_attrs["fixed_params"] == {"units": "64-32", "x": 9}
+
+
+@pytest.mark.parametrize(("reason", "first"), [("interrupted", 0), ("recycled", 0), ("lost", 1), ("error", 1)])
+def test_ticket_that_was_put_back_unfinished_goes_on_before_others_begin(
+    study: optuna.Study, me: fleet.Worker, reason: str, first: int
+) -> None:
+    reconcile(study, TICKETS[:2])
+    end(study, claim(study, me), TrialState.FAIL, reason=reason)
+    reconcile(study, TICKETS[:2])
+    claim(study, me)
+    (running,) = by_state(study, TrialState.RUNNING)
+    assert running.user_attrs["ticket"] == TICKETS[first].key
 
 
 def test_trials_of_others_are_left_alone(study: optuna.Study, storage: ResilientStorage) -> None:
