@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .compiling import compile_model, penalty, shared_parameters
 from .contract import Parameter, complete
-from .values import layer_sizes, number
+from .values import layer_sizes, number, switch
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +21,8 @@ class StackedLSTM:
           → Dense(25, relu) → Dropout(rate / 2) → Dense(n_outputs)
 
     Every LSTM but the last hands its whole sequence on. The defaults are the documented ones; their penalty of 0.01 is
-    far too strong for scaled data, so the default search space looks at weak ones.
+    far too strong for scaled data, so the default search space looks at weak ones. It looks at networks without the
+    batch normalisation too: on the five folds of the packaged farm they were better in two of three sizes.
     """
 
     key = "stacked_lstm"
@@ -30,6 +31,7 @@ class StackedLSTM:
         for parameter in (
             layer_sizes("lstm_units", (50, 50), "units of each LSTM layer, from the input upwards"),
             number("dropout_rate", 0.2, "share of values dropped after each LSTM layer", low=0.0, high=1.0),
+            switch("batch_normalization", True, "whether each LSTM layer is followed by batch normalisation"),
             *shared_parameters(loss="mse"),
         )
     }
@@ -38,6 +40,7 @@ class StackedLSTM:
     space: Mapping[str, object] = {
         "lstm_units": [[16], [32], [64], [32, 16], [64, 32]],
         "dropout_rate": [0.0, 0.1, 0.2],
+        "batch_normalization": [False, True],
         "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
         "l1": [0.0],
         "l2": [1e-6, 1e-5, 1e-4],
@@ -60,7 +63,8 @@ class StackedLSTM:
         for position, size in enumerate(units):
             is_last = position == len(units) - 1
             x = keras.layers.LSTM(size, return_sequences=not is_last, kernel_regularizer=penalty(values))(x)
-            x = keras.layers.BatchNormalization()(x)
+            if values["batch_normalization"]:
+                x = keras.layers.BatchNormalization()(x)
             x = keras.layers.Dropout(rate)(x)
         x = keras.layers.Dense(25, activation="relu")(x)
         x = keras.layers.Dropout(rate / 2)(x)

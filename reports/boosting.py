@@ -38,10 +38,10 @@ _SETTINGS = {
     "learning_rate": 0.05,
     "max_leaf_nodes": 15,
     "l2_regularization": 1.0,
-    "max_features": 0.5,
     "early_stopping": False,
     "random_state": 0,
 }
+"""No features are drawn at random: with half of them for each split, RMSE differed by 2 % from seed to seed."""
 
 
 def gradient_boosting(

@@ -32,6 +32,11 @@ def test_every_layer_but_the_last_returns_sequences(units: list[int]) -> None:
     assert [layer.rate for layer in built if isinstance(layer, keras.layers.Dropout)] == [0.3] * len(units) + [0.15]
 
 
+def test_batch_normalisation_can_be_left_out() -> None:
+    kinds = [type(layer).__name__ for layer in layers({"lstm_units": [5, 4], "batch_normalization": False})]
+    assert kinds == ["LSTM", "Dropout"] * 2 + ["Dense", "Dropout", "Dense"]
+
+
 def test_the_head_is_a_relu_layer_of_25_and_a_linear_one() -> None:
     hidden, _, output = layers({"lstm_units": [3]})[-3:]
 
