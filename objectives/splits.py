@@ -207,7 +207,7 @@ def documented(n: int, *, gap: int = 0, n_splits: int = 5) -> list[Fold]:
         raise SplitError(
             f"A documented part must have at least {least} samples: more than the gap of {gap}, and 2, half of which "
             f"judge; got n_splits={n_splits} parts of {size}, of {n} samples. Use fewer splits, a longer series, or a "
-            "shorter lookback or horizon, from which the gap follows."
+            "smaller gap, which follows from lookback and horizon where it is not given."
         )
     blocks = [range(part * size, part * size + size // 2) for part in range(1, n_splits)]
     return _folds(blocks, gap, None, 1)
@@ -305,8 +305,8 @@ def _blocks(
             f"Before the first validation there must be at least {gap + train} samples, {gap} for the gap and {train} "
             f"to train on; the validations ({n_splits} × {length} {units}, {apart} apart) leave {before} of {n}. Use "
             f"{'a longer series' if fitting is None else f'n_splits={fitting}'}, smaller validations"
-            f"{', a smaller `train_size`' if train > 1 else ''}, or a shorter lookback or horizon, from which the gap "
-            "follows."
+            f"{', a smaller `train_size`' if train > 1 else ''}, or a smaller gap, which follows from "
+            "lookback and horizon where it is not given."
         )
     lasts = range(len(edges) - 1 - (n_splits - 1) * apart, len(edges), apart)
     return [range(int(edges[last - length]), int(edges[last])) for last in lasts]

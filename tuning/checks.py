@@ -11,6 +11,8 @@ from ..storage.mistakes import nearest
 from .objective_names import objective_mistakes
 from .space import Choices, Range, Space, parse_space
 
+USUAL_SPLITS = 5
+
 TRAINING_PARAMETERS = ("batch_size", "lookback", "feature_groups")
 """Names that may stand in a space beside the builder's own parameters."""
 
@@ -67,6 +69,12 @@ def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
     method, pruner = _setting(raw, "validation", "method"), _setting(raw, "search", "pruner")
     seeds = _setting(raw, "validation", "seeds") or 1
     found = []
+    n_splits = _setting(raw, "validation", "n_splits")
+    if method in (None, "holdout", "documented") and n_splits not in (None, USUAL_SPLITS):
+        found.append(
+            f"`validation.n_splits` counts the folds of expanding and sliding windows; got {n_splits} with "
+            f"{method or 'holdout'}. Leave it out, or use --validation expanding."
+        )
     decay = _setting(raw, "training", "decay")
     if isinstance(decay, int | float) and decay > 0 and _setting(raw, "training", "reduce_lr_patience") is not None:
         found.append("`training.decay` and `training.reduce_lr_patience` both set the learning rate. Use one of them.")

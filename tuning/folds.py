@@ -86,7 +86,11 @@ def seen_by(cuts: Sequence[Cut], point: Mapping[str, Any]) -> list[Cut]:
 
 
 def longest(spec: StudySpec) -> int:
-    """The longest lookback that a study searches or compares: all its trials forecast the windows of that one."""
+    """The longest lookback that a study searches or compares: all its trials forecast the windows of that one.
+
+    That of the data section counts where a trial may see it: not when every trial draws its own.
+    """
     searched = [p for p in spec.parsed_space().parameters if p.name == "lookback"]
     compared = [int(e.parameters["lookback"]) for e in spec.entries.values() if "lookback" in e.parameters]
-    return max([spec.data.lookback, *compared, *(int(value) for p in searched for value in p.ends)])
+    usual = [] if searched and not searched[0].when else [spec.data.lookback]
+    return max([*usual, *compared, *(int(value) for p in searched for value in p.ends)])

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
-from .checks import search_mistakes
+from .checks import USUAL_SPLITS, search_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
 from .objective_names import Objective, settled
@@ -95,7 +95,7 @@ class ValidationSpec(_Section):
     """
 
     method: Method = "holdout"
-    n_splits: Annotated[int, Field(ge=1)] = 5
+    n_splits: Annotated[int, Field(ge=1, le=1000)] = USUAL_SPLITS
     borders: Literal["count", "month", "week", "day"] = "count"
     validation_size: Annotated[int, Field(ge=1)] | None = None
     step: Annotated[int, Field(ge=1)] | None = None

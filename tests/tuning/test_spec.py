@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from greentune.tuning.folds import longest
 from greentune.tuning.options import as_tables, parse_duration
 from greentune.tuning.presets import DEFAULT_TIMEOUT_SECONDS, merge, with_preset
 from greentune.tuning.queue import plan
@@ -77,6 +78,9 @@ def test_own_data_have_no_time_limit() -> None:
         ({"study": "a/b"}, "`study`"),
         ({"seed": -1}, "`seed`"),
         ({"data": {"lokback": 3}}, "Did you mean 'lookback'?"),
+        ({"validation": {"n_splits": 3}}, "got 3 with holdout"),
+        ({"validation": {"method": "documented", "n_splits": 3}}, "got 3 with documented"),
+        ({"validation": {"method": "expanding", "n_splits": 5000}}, "`validation.n_splits`"),
     ],
 )
 def test_mistake_is_named_with_the_nearest_valid_name(tables: dict[str, Any], sentence: str) -> None:
@@ -88,6 +92,17 @@ def test_all_mistakes_come_at_once() -> None:
         search={"sampler": "gird", "trials": 0}, training={"epochs": 0}, space={"x": []}, parameters={"y": 1}
     )
     assert len(found) >= 5
+
+
+@pytest.mark.parametrize(
+    ("lookback", "used"),
+    [([6, 12], 12), ([6, 48], 48), ({"choices": [6], "when": {"units": 1}}, 24)],
+    ids=["shorter", "longer", "only at times"],
+)
+def test_windows_are_those_of_the_longest_lookback_that_a_trial_may_see(lookback: Any, used: int) -> None:
+    spec = spec_of()
+    declared = {"units": [1, 2], "lookback": lookback}
+    assert longest(spec.model_copy(update={"space": declared})) == used
 
 
 def test_same_specification_has_the_same_name_whatever_the_budget() -> None:
