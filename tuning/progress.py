@@ -81,7 +81,8 @@ class Progress:
         if snapshot.trial_seconds is None or not snapshot.waiting + snapshot.running:
             return None
         tickets = snapshot.waiting + snapshot.running / 2
-        left = tickets * snapshot.trial_seconds / max(1, self._workers)
+        at_work = max(1, min(self._workers, snapshot.waiting + snapshot.running))
+        left = tickets * snapshot.trial_seconds / at_work
         if self._until is not None:
             left = min(left, max(0.0, self._until - time.time()) + snapshot.trial_seconds / 2)
         return left

@@ -107,6 +107,7 @@ def test_expected_end_counts_waiting_and_half_of_running() -> None:
     progress = Progress(epochs=5, until=None, workers=2)
     assert progress.seconds_left(snapshot_of(waiting=3)) is None
     assert progress.seconds_left(snapshot_of(waiting=3, running=2, trial_seconds=10.0)) == 20.0
+    assert progress.seconds_left(snapshot_of(running=1, trial_seconds=10.0)) == 5.0, "the other worker has nothing"
 
 
 def test_expected_end_is_not_after_the_time_limit() -> None:
