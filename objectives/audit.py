@@ -9,7 +9,7 @@ gap         lookback + horizon − 1 steps between the targets of two parts
 scaling     the scalers were fitted on training rows only
 features    no feature knows the target better than a forecast could
 lead        no ordinary feature runs ahead of the time at which it stands
-duplicates  no stretch of training rows stands in validation or test once more
+duplicates  no stretch of rows stands in a part and in an earlier one, and none twice in one part
 
 Ready arrays of others say neither times nor rows: there, as much is checked as their contents give away.
 """
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from .audit_duplicates import duplicates
 from .audit_features import features
+from .audit_folds import summary
 from .audit_rows import Evidence
 from .audit_scaling import scaling, scaling_of_fold
 from .audit_windows import cutting
@@ -29,8 +30,6 @@ from .finding import Finding, Verdict
 
 if TYPE_CHECKING:
     from ..storage.dataset import Dataset
-
-_GRAVITY = {verdict: place for place, verdict in enumerate(get_args(Verdict))}
 
 
 @dataclass(frozen=True)
@@ -75,33 +74,20 @@ def audit(dataset: Dataset, folds: Sequence[Dataset] = ()) -> Audit:
 
     Args:
         dataset: with its training, validation and test part.
-        folds: of a cross-validation, each a data set of its own whose training and validation part are the fold's.
+        folds: of a cross-validation, each a data set of its own whose training and validation part are the fold's;
+            the one of a holdout is the data set itself, and adds nothing.
 
     Returns:
-        a finding a check. Windows, rows, order, gap and scaling are checked for the data set and for every fold, and
-        the worst is told; features and duplicates are a matter of the series and are checked once.
+        a finding a check. Features are a matter of the series and are checked once; all else is checked for the data
+        set and for every fold, and the worst is told.
     """
     evidence = Evidence(dataset)
+    cuts = [Evidence(fold) for fold in folds if fold is not dataset]
     whole = [*cutting(evidence), scaling(evidence)]
-    by_fold = []
-    for fold in folds:
-        cut = Evidence(fold)
-        by_fold.append([*cutting(cut), scaling_of_fold(cut, whole[-1])])
-    judged = [_summary(found, [fold[place] for fold in by_fold]) for place, found in enumerate(whole)]
-    return Audit((*judged, *features(evidence), duplicates(evidence)))
-
-
-def _summary(whole: Finding, folds: Sequence[Finding]) -> Finding:
-    """One finding of a check: the worst of data set and folds, which says where it is so."""
-    worst = max([whole, *folds], key=lambda found: _GRAVITY[found.verdict])
-    if not folds or worst is whole:
-        sound = folds and all(found.verdict == whole.verdict for found in folds)
-        same = f" The same for all {len(folds)} folds." if sound else ""
-        return Finding(whole.check, whole.verdict, whole.sentence + same)
-    numbers = [number for number, found in enumerate(folds) if found.verdict == worst.verdict]
-    others = [str(number) for number in numbers[1:]]
-    also = f" The same for {_plural('fold', len(others))} {', '.join(others)}." if others else ""
-    return Finding(worst.check, worst.verdict, f"Fold {numbers[0]}: {worst.sentence}{also}")
+    by_fold = [[*cutting(cut), scaling_of_fold(cut, whole[-1])] for cut in cuts]
+    judged = [summary(found, [fold[place] for fold in by_fold], cuts) for place, found in enumerate(whole)]
+    copied, copied_in_folds = duplicates(evidence, cuts)
+    return Audit((*judged, *features(evidence), summary(copied, copied_in_folds, cuts)))
 
 
 def _plural(noun: str, number: int) -> str:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..storage.windows import Windows
-from .audit_duplicates import Stretch, against_time, at_border, repeated, window_keys
+from .audit_copies import Stretch, repeated, window_keys
 from .audit_rows import SPOKEN, Evidence, Rows
 from .finding import Finding
 
@@ -40,9 +40,9 @@ def _chained(evidence: Evidence) -> list[Finding]:
     drawn, disordered, overlaps = [], [], []
     for before, after in _pairs(evidence):
         stretches = repeated(chains[before], chains[after]) or []
-        inner = [one for one in stretches if not at_border(chains[before], chains[after], one)]
+        inner = [one for one in stretches if not _at_border(chains[before], one)]
         shared, n = sum(one.n_rows for one in inner), len(chains[after])
-        if any(against_time(chains[before], chains[after], one) for one in inner):
+        if any(_against_time(chains[before], chains[after], one) for one in inner):
             disordered.append(f"the {SPOKEN[after]} part leads into the {SPOKEN[before]} part")
         elif 2 * shared > n:
             drawn.append(f"{shared:,} of {n:,} {SPOKEN[after]} rows are {SPOKEN[before]} rows")
@@ -122,10 +122,24 @@ def _pairs(evidence: Evidence) -> list[tuple[str, str]]:
     return [*pairwise(names), *([("train", "test")] if len(names) == 3 else [])]
 
 
+def _at_border(before: Rows, stretch: Stretch) -> bool:
+    """Whether the stretch ends one part and begins the other: windows that overlap, not copies."""
+    return stretch.again == 0 and stretch.first + stretch.n_rows == len(before)
+
+
+def _against_time(before: Rows, after: Rows, stretch: Stretch) -> bool:
+    """Whether the stretch ends a run of the later part and begins one of the earlier: time goes on there."""
+    stop = stretch.again + stretch.n_rows
+    ends = stop == len(after) or after.run[stop] != after.run[stop - 1]
+    begins = stretch.first == 0 or before.run[stretch.first] != before.run[stretch.first - 1]
+    begins_too = stretch.again == 0 or after.run[stretch.again] != after.run[stretch.again - 1]
+    return bool(ends and begins and not begins_too)
+
+
 def _overlap(before: Rows, after: Rows, stretches: list[Stretch]) -> int:
     """Rows at the end of one part that begin the other; at least two, each unlike the one before."""
     for stretch in stretches:
-        if at_border(before, after, stretch):
+        if _at_border(before, stretch):
             return stretch.n_rows
     # Overlaps that are too short to be told from chance elsewhere can be seen at the border itself.
     for n_rows in range(min(len(before), len(after), _LONGEST), 1, -1):

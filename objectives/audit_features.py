@@ -1,9 +1,12 @@
 """Features that know too much: of the target time, or of any other time that is still to come.
 
-Two questions are put to every feature, on training rows only. Is it made of the target's future? The feature is fitted
+Two questions are put to every feature, on training rows. Is it made of the target's future? The feature is fitted
 on the target around the origin; if the past leaves an error and the future leaves none, that proves it, whatever it is:
 a copy, a shifted column, a mean that reaches ahead. And does it tell more than could be known? It is added to the
 target's own past and to the clock, and the share of their error that it takes away is measured at each lead.
+
+A column may know the future for a time only. So each eighth of all windows is searched for one that runs along with a
+later target, and there the first question is asked once more; not where each day or week is like the one before.
 
 What repeats itself by the clock (hour, weekday, the height of the sun) was known before and is not judged.
 
@@ -23,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .audit_relations import Relations, relations_of
+from .audit_relations import REACH, Relations, correlation, days_of, relations_of, standard
 from .audit_rows import Evidence, counted
 from .finding import Finding, Verdict
 
@@ -36,6 +39,9 @@ COPY = 0.9999
 _LEFT = 1 - COPY  # share of a variance
 _DETERMINED = 1e-6  # share of a variance; where the past leaves less, nothing can be told from the future
 _FOR_PROOF = 0.01  # of what the past leaves, the future may leave no more
+_BLOCKS = 8  # of time
+_NARROW = (50,)  # in a block rows are fewer, and a shorter past would be blamed for what it does not hold
+_LIKE_BEFORE = 0.97  # relation with the day before; real solar power has 0.9
 _SAMPLED = 4000
 _RULE = "A feature must be known when the forecast is made"
 _WAY_OUT = "A weather forecast is known, a measurement of that time is not: take it out, or correct its times."
@@ -57,19 +63,22 @@ def features(evidence: Evidence) -> list[Finding]:
         return [_unknown("features", evidence), _unknown("lead", evidence)]
     judged = relations.judged
     copies = _copies(relations) & judged
-    ahead = judged & (evidence.ahead | (not evidence.origins))
-    accused = {place: _judge(evidence, relations, int(place), copies[place]) for place in np.flatnonzero(judged)}
+    ahead = evidence.ahead | (not evidence.origins)
+    accused = {int(place): _judge(evidence, relations, int(place), copies[place]) for place in np.flatnonzero(judged)}
+    for_a_time = _for_a_time(evidence) if evidence.origins else {}
+    accused |= {place: one for place, one in for_a_time.items() if accused.get(place) is None}
     together = None if copies.any() else _together(evidence, relations)
-    found = _finding("features", [accused[place] for place in np.flatnonzero(ahead)], together)
+    found = _finding("features", [one for place, one in accused.items() if ahead[place]], together)
     if found is None:
-        found = Finding("features", "passed", _praise(evidence, relations, np.flatnonzero(ahead)))
+        found = Finding("features", "passed", _praise(evidence, relations, np.flatnonzero(judged & ahead)))
     if not evidence.origins:
         return [found, _unknown("lead", evidence)]
-    ordinary = np.flatnonzero(judged & ~ahead)
     return [
         found,
-        _finding("lead", [accused[place] for place in ordinary], None)
-        or Finding("lead", "passed", f"None of {len(ordinary)} ordinary features runs ahead of its own time."),
+        _finding("lead", [one for place, one in accused.items() if not ahead[place]], None)
+        or Finding(
+            "lead", "passed", f"None of {(judged & ~ahead).sum()} ordinary features runs ahead of its own time."
+        ),
     ]
 
 
@@ -82,10 +91,7 @@ def _copies(relations: Relations) -> np.ndarray:
 def _judge(evidence: Evidence, relations: Relations, place: int, copy: bool) -> _Accused | None:
     name, leads = f"'{evidence.dataset.feature_names[place]}'", relations.leads
     if copy:
-        closest = max(leads, key=lambda lead: relations.linear(place, lead))
-        if relations.linear(place, closest) >= COPY:
-            return _Accused("leak", f"{name} is the target {counted(closest, 'step')} after the origin")
-        return _Accused("leak", f"{name} is computed from the target after the origin, without any error")
+        return _Accused("leak", _made(evidence, relations, place))
     shares = relations.shares[place]
     lead = int(leads[shares.argmax()])
     if shares.max() < TOO_MUCH:
@@ -99,6 +105,55 @@ def _judge(evidence: Evidence, relations: Relations, place: int, copy: bool) -> 
         f"ahead (relation {relation:.3f}, where 1 is a copy)"
     )
     return _Accused("leak" if relation >= COPY else "suspicion", what)
+
+
+def _made(evidence: Evidence, relations: Relations, place: int) -> str:
+    """What a feature is that is made of the target's future."""
+    name = f"'{evidence.dataset.feature_names[place]}'"
+    closest = max(relations.leads, key=lambda lead: relations.linear(place, lead))
+    if relations.linear(place, closest) >= COPY:
+        return f"{name} is the target {counted(closest, 'step')} after the origin"
+    return f"{name} is computed from the target after the origin, without any error"
+
+
+def _for_a_time(evidence: Evidence) -> dict[int, _Accused]:
+    """Features that are the target of a later time in one block of all windows, or in more, but not in all."""
+    found: dict[int, _Accused] = {}
+    times, n = evidence.dataset.times, len(evidence.matrix)
+    every = np.sort(np.concatenate(list(evidence.origins.values())))
+    for origins in np.array_split(every[(every >= 0) & (every < n)], _BLOCKS):
+        relations = relations_of(evidence, origins, _NARROW) if _follows(evidence, origins) else None
+        if relations is None:
+            continue
+        since, until = (f"row {row:,}" if times is None else _time(times[row]) for row in origins[[0, -1]])
+        for place in np.flatnonzero(_copies(relations) & relations.judged):
+            what = f"{_made(evidence, relations, int(place))}, from {since} to {until} at least"
+            found.setdefault(int(place), _Accused("leak", what))
+    return found
+
+
+def _follows(evidence: Evidence, origins: np.ndarray) -> bool:
+    """Whether a feature is a straight line of a later target in these windows; a look that costs little."""
+    target, leads = evidence.dataset.target, np.arange(1, evidence.horizon + REACH + 1)
+    assert target is not None
+    inside = origins[origins < len(target) - leads[-1]]
+    later = target[inside[:, None] + leads]
+    known = ~np.isnan(later).any(axis=1)
+    if known.sum() < len(leads) or _repeats_itself(target, inside, days_of(evidence)):
+        return False
+    later, now = standard(later[known]), standard(evidence.matrix[inside[known]].astype(np.float64))
+    # Not a product of matrices: for that, a library asks for all cores, and waits for them.
+    return bool((np.abs(np.einsum("nf,nk->fk", now, later)) >= COPY * known.sum()).any())
+
+
+def _repeats_itself(target: np.ndarray, origins: np.ndarray, days: Sequence[int]) -> bool:
+    """Whether the day or the week before nearly is the target: there, what was known then is like a look ahead."""
+    for lag in days:
+        now, before = target[origins[origins >= lag]], target[origins[origins >= lag] - lag]
+        known = ~(np.isnan(now) | np.isnan(before))
+        if lag and known.any() and correlation(now[known], before[known]) >= _LIKE_BEFORE:
+            return True
+    return False
 
 
 def _together(evidence: Evidence, relations: Relations) -> _Accused | None:
@@ -154,6 +209,10 @@ def _finding(check: str, accused: Sequence[_Accused | None], together: _Accused 
                 f"{_RULE}; {'; '.join(said[:3])}{f'; and {len(said) - 3} more' if len(said) > 3 else ''}. {_WAY_OUT}",
             )
     return None
+
+
+def _time(time: np.datetime64) -> str:
+    return f"{np.datetime_as_string(time, unit='m')} UTC"
 
 
 def _praise(evidence: Evidence, relations: Relations, ahead: np.ndarray) -> str:

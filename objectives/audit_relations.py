@@ -11,6 +11,7 @@ of rows, and no fit of its own for a feature.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,9 +23,10 @@ from .audit_rows import Evidence
 Values = NDArray[np.float64]
 
 _WIDTHS = (200, 50, 12, 3)  # steps of the own past, and of the leads beyond the target; fewer where rows are few
+REACH = 24
+"""Leads beyond the target's at which a feature may be accused."""
 _ROWS = 4000
 _ROWS_PER_COLUMN = 10
-_REACH = 24  # leads beyond the target's at which a feature may be accused
 _BINS = 40
 _FEWEST_IN_BIN = 50
 _CHANCE = 0.1  # surprises at a lead resemble each other for as many steps: so much of them chance may explain
@@ -116,7 +118,7 @@ class Relations:
         x, y = self.features[active, feature], y[active]
         if not active.any():
             return 0.0
-        return max(_correlation(x, y), _correlation(_ranks(x), _ranks(y)))
+        return max(correlation(x, y), correlation(_ranks(x), _ranks(y)))
 
     @cached_property
     def _covariances(self) -> Values:
@@ -159,13 +161,23 @@ class _Stage:
     days: tuple[int, ...]
 
 
-def relations_of(evidence: Evidence) -> Relations | None:
-    """The relations of a data set; None where its windows are too few, or do not follow each other."""
-    stage = _series_stage(evidence) if evidence.origins else _chain_stage(evidence)
+def relations_of(
+    evidence: Evidence, origins: np.ndarray | None = None, widths: Sequence[int] = _WIDTHS
+) -> Relations | None:
+    """The relations of a data set; None where its windows are too few, or do not follow each other.
+
+    Args:
+        evidence: of the data set.
+        origins: of the windows that are looked at, where origins are known; None: the training windows.
+        widths: steps of the own past, and of the leads beyond the target: the first for which rows are enough.
+    """
+    if origins is None:
+        origins = evidence.origins.get("train")
+    stage = _chain_stage(evidence) if origins is None else _series_stage(evidence, origins)
     if stage is None:
         return None
     horizon, clock, n_features = evidence.horizon, _clock(evidence), stage.table.shape[1]
-    for width in _WIDTHS:
+    for width in widths:
         leads = np.unique(np.r_[1 : width + 1, max(horizon - width, 0) + 1 : horizon + width + 1])
         chosen = _complete(stage.target, stage.last, width, int(leads[-1]))
         needed = _ROWS_PER_COLUMN * (width + len(leads) + (0 if clock is None else clock.shape[1]))
@@ -174,13 +186,13 @@ def relations_of(evidence: Evidence) -> Relations | None:
         n_rows = max(needed, min(_ROWS, _ROWS * 50 // n_features))
         rows = stage.last[chosen[np.unique(np.linspace(0, len(chosen) - 1, n_rows).astype(np.int64))]]
         known = [stage.target[rows[:, None] - np.arange(width)], *([] if clock is None else [clock[rows]])]
-        features = _standard(stage.table[rows].astype(np.float64))
+        features = standard(stage.table[rows].astype(np.float64))
         others = ~evidence.calendar & (np.arange(n_features) != (-1 if evidence.own is None else evidence.own))
-        near = int((leads <= horizon + _REACH).sum())
+        near = int((leads <= horizon + REACH).sum())
         return Relations(
-            past=_standard(np.hstack(known)),
+            past=standard(np.hstack(known)),
             leads=leads,
-            target=_standard(stage.target[rows[:, None] + leads]),
+            target=standard(stage.target[rows[:, None] + leads]),
             features=features,
             judged=features.any(axis=0) & others & ~_regular(stage, rows),
             n_near=near,
@@ -189,15 +201,21 @@ def relations_of(evidence: Evidence) -> Relations | None:
     return None
 
 
-def _series_stage(evidence: Evidence) -> _Stage:
+def _series_stage(evidence: Evidence, origins: np.ndarray) -> _Stage:
     """Of a series, or of arrays that know theirs."""
-    dataset, origins = evidence.dataset, evidence.origins["train"]
+    dataset = evidence.dataset
     assert dataset.target is not None
     training = dataset.target.astype(np.float64)
     training[origins.max() + evidence.horizon + 1 :] = np.nan
-    day = 0 if dataset.step_seconds is None else round(86400 / dataset.step_seconds)
     inside = (origins >= 0) & (origins < len(training))
-    return _Stage(evidence.matrix, np.zeros(len(training), np.int64), origins[inside], training, (day, 7 * day))
+    return _Stage(evidence.matrix, np.zeros(len(training), np.int64), origins[inside], training, days_of(evidence))
+
+
+def days_of(evidence: Evidence) -> tuple[int, ...]:
+    """Steps of a day and of a week; 0 where the step is not known."""
+    step_seconds = evidence.dataset.step_seconds
+    day = 0 if step_seconds is None else round(86400 / step_seconds)
+    return day, 7 * day
 
 
 def _chain_stage(evidence: Evidence) -> _Stage | None:
@@ -223,7 +241,7 @@ def _regular(stage: _Stage, rows: np.ndarray) -> NDArray[np.bool_]:
         whole = ~np.isnan(before).any(axis=1) & ~np.isnan(now).any(axis=1)
         if whole.sum() < _FEWEST_IN_BIN:
             continue
-        same = (_standard(now[whole].astype(np.float64)) * _standard(before[whole].astype(np.float64))).mean(axis=0)
+        same = (standard(now[whole].astype(np.float64)) * standard(before[whole].astype(np.float64))).mean(axis=0)
         new = 1 - same**2
         regular |= (new[:-1] <= _REGULAR) & (10 * new[:-1] <= new[-1])
     return regular
@@ -248,7 +266,7 @@ def _clock(evidence: Evidence) -> Values | None:
     return np.hstack([np.sin(angles), np.cos(angles)])
 
 
-def _standard(columns: Values) -> Values:
+def standard(columns: Values) -> Values:
     """(n, k) with mean 0 and deviation 1; 0 where a column is constant but for rounding."""
     deviation = columns.std(axis=0)
     varying = deviation > _DETERMINED * np.abs(columns).max(axis=0)
@@ -300,7 +318,8 @@ def _fitted(among: Values, toward: Values) -> Values:
     return np.asarray(np.linalg.solve(among + _RIDGE * np.eye(len(among)), toward), dtype=np.float64)
 
 
-def _correlation(x: Values, y: Values) -> float:
+def correlation(x: Values, y: Values) -> float:
+    """Linear, without sign; 0 where one of the two is constant."""
     x, y = x - x.mean(), y - y.mean()
     norm = np.sqrt((x**2).sum() * (y**2).sum())
     return float(abs((x * y).sum()) / norm) if norm > 0 else 0.0

@@ -32,13 +32,11 @@ class Rows:
         values: (m, n_features) float32, scaled.
         run: (m,) int64, rising; neighbours with the same number follow each other by one step.
         last: (n,) int64, the row in which the last step of each window stands.
-        place: (m,) int64, the row of the series; None where it is not known.
     """
 
     values: np.ndarray
     run: np.ndarray
     last: np.ndarray
-    place: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.run)
@@ -119,6 +117,21 @@ class Evidence:
         measured[:, ahead] = np.nan
         measured[self.horizon :, ahead] = self.matrix[: -self.horizon, ahead]
         return measured
+
+    @cached_property
+    def covered(self) -> dict[str, np.ndarray]:
+        """Part → (n_rows,) bool: the row is an input of its windows, or lies between there and the last target.
+
+        Only where origins are known.
+        """
+        assert self.dataset.target is not None
+        n, found = len(self.dataset.target), {}
+        for name, origins in self.origins.items():
+            edges = np.zeros(n + 1, dtype=np.int64)
+            np.add.at(edges, np.clip(origins - self.dataset.lookback + 1, 0, n), 1)
+            np.add.at(edges, np.clip(origins + self.horizon + 1, 0, n), -1)
+            found[name] = np.cumsum(edges[:n]) > 0
+        return found
 
     @cached_property
     def chains(self) -> dict[str, Rows]:

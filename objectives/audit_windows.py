@@ -124,13 +124,7 @@ def _shift(held: np.ndarray, scaled: np.ndarray, rows: np.ndarray, farthest: int
 
 def _rows(evidence: Evidence) -> Finding:
     """No target of validation or test stands in a training window, as input or as target."""
-    dataset, horizon = evidence.dataset, evidence.horizon
-    assert dataset.target is not None
-    train = evidence.origins["train"]
-    edges = np.zeros(len(dataset.target) + dataset.lookback + horizon + 1, dtype=np.int64)
-    np.add.at(edges, np.clip(train - dataset.lookback + 1, 0, len(edges) - 1), 1)
-    np.add.at(edges, np.clip(train + horizon + 1, 0, len(edges) - 1), -1)
-    covered = np.cumsum(edges) > 0
+    dataset, train, covered = evidence.dataset, evidence.origins["train"], evidence.covered["train"]
     inside, n = [], 0
     for name in ("val", "test"):
         if name in evidence.origins:

@@ -163,6 +163,22 @@ def compare_entrants(
     )
 
 
+def with_recorded(table: ComparisonTable, recorded: Sequence[Row]) -> ComparisonTable:
+    """The table with further baselines of which only figures are known, no forecasts.
+
+    Args:
+        recorded: with `behind` and, where the test was made, `p_value` against the best entry.
+    """
+    references = (*table.references, *recorded)
+    return replace(table, references=references, verdict=verdict(table.rows, references, table.unit))
+
+
+def strongest(references: Sequence[Row]) -> Row | None:
+    """The baseline with the smallest error, among those that can be held against the best entry."""
+    known = [row for row in references if row.rmse is not None and row.behind is not None]
+    return min(known, key=lambda row: row.rmse or 0.0, default=None)
+
+
 def verdict(rows: Sequence[Row], references: Sequence[Row], unit: str) -> str:
     """Which entry has the smallest error, and which others cannot be told from it, in one sentence or two."""
     known = sorted((row for row in rows if row.rmse is not None), key=lambda row: row.rmse or 0.0)
@@ -277,11 +293,10 @@ def _listed(rows: Sequence[Row]) -> str:
 
 def _against_references(best: Row, references: Sequence[Row], unit: str) -> str:
     """How the best entry does against the best baseline."""
-    known = [row for row in references if row.rmse is not None and row.behind is not None]
-    if not known:
+    first = strongest(references)
+    if first is None:
         return ""
-    strongest = min(known, key=lambda row: row.rmse or 0.0)
-    name, behind, p_value = NAMES.get(strongest.name, strongest.name), strongest.behind or 0.0, strongest.p_value
+    name, behind, p_value = NAMES.get(first.name, first.name), first.behind or 0.0, first.p_value
     more = f"{number(abs(behind))} {unit} {'more' if behind >= 0 else 'less'} than {best.name}"
     if p_value is None:
         return f" The best baseline, {name}, misses by {more}; whether that is luck cannot be tested."

@@ -137,7 +137,9 @@ def _headline(content: Mapping[str, Any]) -> str:
     ends = interval(best["rmse_ci"])
     between = f"; {percent(content['level'])} interval {ends}" if ends else ""
     what = f"{best['name']} has the smallest error of {len(content['rows'])}"
-    but = "; persistence has a smaller one" if (best["skill"] or 0.0) < 0 else ""
+    better = [row for row in content["references"] if (row["behind"] or 0.0) < 0]
+    first = min(better, key=lambda row: row["rmse"], default=None)
+    but = "" if first is None else f"; {NAMES.get(first['name'], first['name'])} has a smaller one"
     return f"{what}: RMSE {number(best['rmse'])}\u00a0{content['unit']} on the test part{between}{but}"
 
 
@@ -168,7 +170,12 @@ def _explained(content: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _settings(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {setting(value)}" for name, value in parameters.items()) or UNKNOWN
+    """Parameters as they would be typed; those of the members of an ensemble in brackets."""
+    texts = (
+        f"{name} ({_settings(value)})" if isinstance(value, Mapping) else f"{name} = {setting(value)}"
+        for name, value in parameters.items()
+    )
+    return ", ".join(texts) or UNKNOWN
 
 
 def _picture(content: Mapping[str, Any]) -> bytes | None:

@@ -32,6 +32,7 @@ class Winner:
         best_epoch: 0-based, of the retraining; epochs_trained: how many there were.
         monitor: the metric that chose the epoch; best_value: its value there.
         notes: further sentences, for instance how the retraining compares with the trial.
+        members: of an ensemble, the trials whose mean it is; it has no parameters of its own.
     """
 
     builder: str
@@ -44,11 +45,12 @@ class Winner:
     best_value: float | None = None
     backend: str | None = None
     notes: tuple[str, ...] = ()
+    members: tuple[TrialRow, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One line in the table of the best trials: `value` of the monitor, `rmse` of the validation part in the unit."""
+    """One line in a table of trials: `value` of the monitor, `rmse` of the validation part in the unit."""
 
     number: int
     value: float | None
@@ -68,6 +70,8 @@ class Search:
         best_trials: best first.
         notes: further sentences, for instance whether the penalty and the forecast error agree on the best point.
         folds: lines of text that draw the folds.
+        winner_folds: what the winner came to on each fold: ``trial``, ``fold``, ``seed``, the metrics, ``best_epoch``
+            from 0, ``epochs``, ``seconds``.
         candidates: for the winner, with their numbers of the search and with fresh seeds, the best first.
         pareto: where there were several objectives.
     """
@@ -84,6 +88,7 @@ class Search:
     best_trials: tuple[TrialRow, ...] = ()
     notes: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
+    winner_folds: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     pareto: Pareto | None = None
 
@@ -236,7 +241,7 @@ def report_content(
     observed = dataset.observed(part)
     forecast = np.asarray(predicted, dtype=np.float64).reshape(observed.shape)
     lag = dataset.steps_ahead[-1] if dataset.steps_ahead else 1
-    summary = summarise(residuals(observed, forecast)[:, -1], forecast[:, -1], lag=lag)
+    summary = summarise(residuals(observed, forecast), forecast, lag=lag)
     return ReportContent(
         title=title,
         created=created,
@@ -246,15 +251,19 @@ def report_content(
         data=data_facts(dataset),
         figures=draw_figures(dataset, evaluation, predicted, history, winner.best_epoch) | _front(search, dataset.unit),
         residual_reading=reading(summary, dataset.unit),
-        forecast_caption=(
-            "A stretch of the test part whose error is nearest to that of the whole part: neither the best days nor "
-            "the worst."
-        ),
+        forecast_caption=_caption(dataset),
         validation=(*_validation(dataset), *validation),
         limits=(*_limits(dataset), *limits),
         commands=tuple(commands),
         versions=dict(versions),
     )
+
+
+def _caption(dataset: Dataset) -> str:
+    nearest = "A stretch of the test part whose error is nearest to that of the whole part"
+    if dataset.n_outputs > 1:
+        nearest += ", for the farthest of the steps ahead"
+    return f"{nearest}: neither the best days nor the worst."
 
 
 def _validation(dataset: Dataset) -> list[str]:

@@ -79,7 +79,10 @@ def describe_model(model: Any) -> dict[str, Any]:
 
 
 def describe_training(model: Any, history: Mapping[str, Sequence[float]], fit: Mapping[str, object]) -> dict[str, Any]:
-    """Optimiser and loss as the model holds them, epochs and errors as the history holds them."""
+    """Optimiser and loss as the model holds them, epochs and errors as the history holds them.
+
+    An ensemble has none of its own: they stand with its members in ``fit``, and the history is that of the first.
+    """
     n_epochs = max((len(values) for values in history.values()), default=0)
     best = fit.get("best_epoch")
     at_best = (
@@ -87,11 +90,12 @@ def describe_training(model: Any, history: Mapping[str, Sequence[float]], fit: M
         if isinstance(best, int) and best >= 0
         else {}
     )
-    compiled = model.get_compile_config() or {}
+    members: Any = fit.get("members")
+    compiled = describe_compiled(model)
+    if members:  # what averages them was never trained
+        compiled = dict.fromkeys(compiled) | {"history_of_trial": members[0]["trial"]}
     return {
-        "optimizer": _described(getattr(model, "optimizer", None)),
-        "loss": compiled.get("loss"),
-        "metrics": compiled.get("metrics"),
+        **compiled,
         "epochs_trained": n_epochs,
         "best_epoch": best,
         "best_epoch_counts_from": 0,
@@ -99,6 +103,17 @@ def describe_training(model: Any, history: Mapping[str, Sequence[float]], fit: M
         "final_val_loss": history["val_loss"][-1] if history.get("val_loss") else None,
         "fit": dict(fit),
         "history": {name: list(values) for name, values in history.items()},
+    }
+
+
+def describe_compiled(model: Any) -> dict[str, Any]:
+    """Optimiser, loss and metrics as the model holds them."""
+    compiled = model.get_compile_config() or {}
+    optimizer = getattr(model, "optimizer", None)
+    return {
+        "optimizer": None if optimizer is None else {"type": type(optimizer).__name__, **optimizer.get_config()},
+        "loss": compiled.get("loss"),
+        "metrics": compiled.get("metrics"),
     }
 
 
@@ -140,12 +155,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _described(optimizer: Any) -> dict[str, Any] | None:
-    if optimizer is None:
-        return None
-    return {"type": type(optimizer).__name__, **optimizer.get_config()}
 
 
 def _output_shape(layer: Any) -> Any:

@@ -14,7 +14,7 @@ from .markup import bullets, command, figure, note, paragraph, section, table
 from .page_metrics import cards, metrics
 from .page_pareto import pareto
 from .stylesheet import CSS
-from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, setting, steps
+from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, setting, steps, varied
 
 _N_TRIALS = 10
 _PARTS = {"train": "training", "val": "validation", "test": "test"}
@@ -59,7 +59,9 @@ def render(content: ReportContent) -> str:
         section("Against what anybody could forecast", metrics(content)),
         section("Errors", _errors(content)),
         section(
-            "The model", _winner(content.winner), figure(content.figures.get("curves"), "Training curves", _CURVES)
+            "The model",
+            _winner(content),
+            figure(content.figures.get("curves"), "Training curves", _curves(content.winner)),
         ),
         pareto(content),
         "" if content.search is None else section("The search", _search(content.search, content.data.unit)),
@@ -93,7 +95,10 @@ def render(content: ReportContent) -> str:
 """
 
 
-_CURVES = "Training of the exported model; its weights are those of the best epoch."
+def _curves(winner: Winner) -> str:
+    if winner.members:
+        return f"Training of the first member, trial {winner.members[0].number}."
+    return "Training of the exported model; its weights are those of the marked epoch."
 
 
 def _errors(content: ReportContent) -> str:
@@ -109,8 +114,13 @@ def _errors(content: ReportContent) -> str:
     )
 
 
-def _winner(winner: Winner) -> str:
-    facts = [f"Builder {winner.builder} with {winner.n_parameters:,} parameters"]
+def _winner(content: ReportContent) -> str:
+    winner = content.winner
+    n_parameters = f"{winner.n_parameters:,} parameters"
+    if winner.members:
+        facts = [f"The mean of the forecasts of {len(winner.members)} models with {n_parameters} together"]
+    else:
+        facts = [f"Builder {winner.builder} with {n_parameters}"]
     if winner.trial_number is not None:
         facts.append(f"from trial {winner.trial_number}")
     if winner.backend is not None:
@@ -120,9 +130,11 @@ def _winner(winner: Winner) -> str:
     if winner.monitor is not None and winner.best_value is not None:
         facts.append(f"{winner.monitor} {number(winner.best_value, 5)} there")
     rows = [(name, setting(value)) for name, value in winner.parameters.items()]
-    return (
-        paragraph(f"{', '.join(facts)}.") + bullets(winner.notes) + table(("hyperparameter", "value"), rows, words=True)
-    )
+    parameters = table(("hyperparameter", "value"), rows, words=True)
+    if winner.members:
+        metric = "value" if content.search is None else content.search.monitor
+        parameters = _trials(winner.members, f"{metric} in the search", content.data.unit)
+    return paragraph(f"{', '.join(facts)}.") + bullets(winner.notes) + parameters
 
 
 def _search(search: Search, unit: str) -> str:
@@ -139,7 +151,7 @@ def _search(search: Search, unit: str) -> str:
         + bullets(search.notes)
         + _trials(search.best_trials[:_N_TRIALS], search.monitor, unit)
         + page_choice.choice(search)
-        + page_choice.folds(search)
+        + page_choice.folds(search, unit)
         + _space(search.space)
     )
 
@@ -147,7 +159,7 @@ def _search(search: Search, unit: str) -> str:
 def _trials(trials: Sequence[TrialRow], monitor: str, unit: str) -> str:
     if not trials:
         return note("No trial was completed.")
-    names, same = _varied(trials)
+    names, same = varied([row.parameters for row in trials])
     head = ("trial", monitor, f"validation RMSE ({unit})", "seconds", *names)
     rows = [
         (
@@ -160,16 +172,6 @@ def _trials(trials: Sequence[TrialRow], monitor: str, unit: str) -> str:
         for row in trials
     ]
     return table(head, rows) + (note(f"The same in all of these: {', '.join(same)}.") if same else "")
-
-
-def _varied(trials: Sequence[TrialRow]) -> tuple[list[str], list[str]]:
-    """Parameters that differ between the trials of the table, and ``name = value`` of those that do not."""
-    names = dict.fromkeys(name for row in trials for name in row.parameters)
-    shown = {
-        name: {setting(row.parameters[name]) if name in row.parameters else "" for row in trials} for name in names
-    }
-    varied = [name for name in names if len(shown[name]) > 1 or len(trials) == 1]
-    return varied, [f"{name} = {shown[name].pop()}" for name in names if name not in varied]
 
 
 def _space(space: Mapping[str, object]) -> str:

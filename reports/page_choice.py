@@ -27,18 +27,44 @@ def choice(search: Search) -> str:
         "epochs",
     )
     rows = [_candidate(one) for one in search.candidates]
-    told = note(
-        "Candidates were trained again with seeds that the search did not use, the same for all, and compared pair by "
-        "pair: same seed, same fold. Of many noisy numbers the smallest is too small; these are not."
+    again = (
+        "Candidates were trained again with seeds that the search did not use, the same for all. Of many noisy numbers "
+        "the smallest is too small; these are not. "
     )
-    return "<h3>How the winner was chosen</h3>" + table(head, rows) + told
+    told = (
+        "Above the best: by how much a number is larger than the best one, in percent of that. The standard error is "
+        "that of the differences pair by pair: same seed, same fold."
+    )
+    fresh = any(one["fresh"] for one in search.candidates)
+    return "<h3>How the winner was chosen</h3>" + table(head, rows) + note(f"{again if fresh else ''}{told}")
 
 
-def folds(search: Search) -> str:
-    """The folds as a drawing in text."""
+def folds(search: Search, unit: str) -> str:
+    """The folds as a drawing in text, and what the winner came to on each where there were several."""
     if not search.folds:
         return ""
-    return "<h3>Folds</h3>" + f'<div class="wide"><pre>{escape(chr(10).join(search.folds))}</pre></div>'
+    drawing = f'<div class="wide"><pre>{escape(chr(10).join(search.folds))}</pre></div>'
+    return f"<h3>Folds</h3>{drawing}{_of_winner(search, unit)}"
+
+
+def _of_winner(search: Search, unit: str) -> str:
+    if len({score["fold"] for score in search.winner_folds}) < 2:
+        return ""
+    head = ("fold", "trial", "seed", search.monitor, f"validation RMSE ({unit})", "best epoch", "epochs", "seconds")
+    rows = [
+        (
+            str(score["fold"]),
+            str(score["trial"]),
+            str(score["seed"]),
+            number(score.get(search.monitor), 5),
+            number(score.get("val_rmse")),
+            str(score["best_epoch"] + 1),
+            str(score["epochs"]),
+            number(score["seconds"], 1),
+        )
+        for score in search.winner_folds
+    ]
+    return note("What the winner came to on each fold, in the search:") + table(head, rows)
 
 
 def _candidate(one: Mapping[str, Any]) -> Sequence[str]:

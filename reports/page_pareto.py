@@ -5,7 +5,7 @@ from __future__ import annotations
 from .content import ReportContent
 from .markup import figure, note, paragraph, section, table
 from .pareto import Judged, Pareto, label
-from .wording import number, setting
+from .wording import number, setting, varied
 
 _N_TRIALS = 15
 
@@ -39,11 +39,11 @@ def _what(found: Pareto) -> str:
 
 def _table(found: Pareto, unit: str) -> str:
     shown = found.front[:_N_TRIALS]
-    names = list(dict.fromkeys(name for trial in shown for name in trial.parameters))
+    names, same = varied([trial.parameters for trial in shown])
     head = ("trial", f"validation RMSE ({unit})", *(label(name) for name in found.names), *names)
     rows = [
         (
-            f"{trial.number}, winner" if trial.winner else str(trial.number),
+            f"{trial.number}, {found.mark}" if trial.winner else str(trial.number),
             number(trial.rmse),
             number(trial.values[0], 5),
             *(_amount(value) for value in trial.values[1:]),
@@ -52,7 +52,7 @@ def _table(found: Pareto, unit: str) -> str:
         for trial in shown
     ]
     winner = next((place for place, trial in enumerate(shown) if trial.winner), None)
-    return table(head, rows, winner=winner)
+    return table(head, rows, winner=winner) + (note(f"The same in all of these: {', '.join(same)}.") if same else "")
 
 
 def _amount(value: float) -> str:

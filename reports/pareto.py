@@ -38,10 +38,17 @@ class Pareto:
     Attributes:
         names: of the values: the metric, which is the error, then the other objectives.
         trials: all complete ones, the smallest error first.
+        asked: whether somebody asked for the exported trial, instead of a rule that chose it.
     """
 
     names: tuple[str, ...]
     trials: tuple[Judged, ...]
+    asked: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What the exported trial is called."""
+        return "exported" if self.asked else "winner"
 
     @property
     def front(self) -> tuple[Judged, ...]:
@@ -58,6 +65,7 @@ class Panel:
         front, winner: (n,) bool.
         line: whether the front is a line in this panel: with three objectives it is a surface, seen from the side.
         log: whether the x axis is logarithmic.
+        mark: what the exported trial is called.
     """
 
     x_label: str
@@ -68,6 +76,7 @@ class Panel:
     winner: NDArray[np.bool_]
     line: bool
     log: bool
+    mark: str = "winner"
 
 
 def panels(pareto: Pareto, unit: str) -> list[Panel]:
@@ -93,6 +102,7 @@ def panels(pareto: Pareto, unit: str) -> list[Panel]:
                 winner=np.array([trial.winner for trial in trials], dtype=bool),
                 line=len(pareto.names) == 2,
                 log=bool(x.size and x.min() > 0 and x.max() / x.min() >= SPREAD),
+                mark=pareto.mark,
             )
         )
     return found

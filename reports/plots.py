@@ -156,7 +156,7 @@ def _front(axes: Axes, panel: ParetoPanel) -> None:
     if panel.line:
         axes.plot(along, error, "--", color=BLUE, linewidth=1.3, drawstyle="steps-post")
     axes.plot(along, error, "s", color=BLUE, markersize=6, label="Pareto front")
-    axes.plot(panel.x[panel.winner], panel.y[panel.winner], "*", color=VERMILION, markersize=15, label="winner")
+    axes.plot(panel.x[panel.winner], panel.y[panel.winner], "*", color=VERMILION, markersize=15, label=panel.mark)
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.log:
         axes.set_xscale("log")

@@ -116,11 +116,12 @@ def summarise(values: Values, forecast: Values, *, lag: int = 1) -> ResidualSumm
     """The figures of `ResidualSummary`.
 
     Args:
-        values: (n,) residuals in time order, NaN where unknown.
-        forecast: (n,) in the same unit.
+        values: (n,) or (n, n_outputs) residuals in time order, NaN where unknown; of several outputs all count, and
+            each is compared with its own of `lag` rows before, its mean taken out.
+        forecast: of the same shape and unit.
         lag: rows between compared residuals, ≥ 1; the steps ahead of the forecast.
     """
-    answered = np.asarray(values, dtype=np.float64).ravel()
+    answered = np.asarray(values, dtype=np.float64)
     present = np.isfinite(answered)
     known = answered[present]
     deviation = _deviation(known)
@@ -129,15 +130,16 @@ def summarise(values: Values, forecast: Values, *, lag: int = 1) -> ResidualSumm
         return ResidualSummary(int(known.size), mean, deviation, None, None, None, lag, None)
     z = (known - known.mean()) / deviation
     both = present[lag:] & present[:-lag]
+    centred = answered - np.where(present, answered, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
     return ResidualSummary(
         n=int(known.size),
         mean=float(known.mean()),
         deviation=deviation,
         skewness=float(np.mean(z**3)),
         excess_kurtosis=float(np.mean(z**4) - 3.0),
-        spread_ratio=_spread_ratio(known, np.asarray(forecast, dtype=np.float64).ravel()[present]),
+        spread_ratio=_spread_ratio(known, np.asarray(forecast, dtype=np.float64)[present]),
         lag=lag,
-        memory=_correlation(answered[:-lag][both], answered[lag:][both]),
+        memory=_correlation(centred[:-lag][both], centred[lag:][both]),
     )
 
 

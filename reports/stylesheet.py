@@ -54,10 +54,18 @@ figure .wide { margin: 0; }
 figure.narrow { max-width: 26rem; }
 @media (max-width: 40rem) { figure:not(.narrow) img { min-width: 42rem; } }
 figcaption { font-size: .92rem; color: var(--soft); margin-top: .4rem; }
-.wide { overflow-x: auto; margin: .8rem 0; }
+.wide {
+  overflow-x: auto; margin: .8rem 0; /* a shadow at the side to which it scrolls */
+  background:
+    linear-gradient(to right, var(--page) 30%, transparent) 0 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--page) 30%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--soft), transparent) 0 0 / .35rem 100% no-repeat,
+    linear-gradient(to left, var(--soft), transparent) 100% 0 / .35rem 100% no-repeat;
+}
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; min-width: 60%; }
 th, td { text-align: right; padding: .38rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
+thead th { white-space: normal; vertical-align: bottom; }
 tbody th { color: var(--ink); font-weight: 500; }
 th:first-child, td:first-child, table.words th, table.words td { text-align: left; }
 th:first-child, td:first-child { padding-left: 0; }
@@ -79,7 +87,7 @@ footer {
   main { max-width: none; padding: 0; }
   figure, table, .cards, pre { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
-  .wide { overflow: visible; }
+  .wide { overflow: visible; background: none; }
   .cards { grid-template-columns: repeat(4, 1fr); }
 }
 """

@@ -55,6 +55,14 @@ def setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
+def varied(points: Sequence[Mapping[str, object]]) -> tuple[list[str], list[str]]:
+    """Parameters that differ between the points of a table, and ``name = value`` of those that do not."""
+    names = dict.fromkeys(name for point in points for name in point)
+    shown = {name: {setting(point[name]) if name in point else "" for point in points} for name in names}
+    differ = [name for name in names if len(shown[name]) > 1 or len(points) == 1]
+    return differ, [f"{name} = {shown[name].pop()}" for name in names if name not in differ]
+
+
 def duration(seconds: float | None) -> str:
     """``48 s``, ``7 min 12 s``, ``3 h 5 min``."""
     if seconds is None:

@@ -8,18 +8,18 @@ optimism.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from statistics import fmean, stdev
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..objectives.cross_validation import median_epoch
 from .pareto import by_error, error_of, front
 from .point import SEED
 from .spec import SpecError
+from .wording import counted
 
 if TYPE_CHECKING:
     from .spec import StudySpec, WinnerSpec
@@ -35,12 +35,13 @@ class Candidate:
     Attributes:
         trial: its number.
         search_value: its number in the search.
-        fresh: its number with each fresh seed; empty where there was none.
+        fresh: its number with each fresh seed; empty where there was none. seeds: these.
         n_parameters: of the model; None for trials of earlier versions.
-        best_epochs: of all fits that speak for it, from 0.
-        pairs: seed and fold → value.
-        behind: mean over the pairs of what its error is above that of the best candidate, in percent.
-        behind_se: the standard error of that.
+        best_epochs: of all its fits, those of the search and those with fresh seeds; from 0.
+        pairs: seed and fold → value; of the fits with fresh seeds, or else of those of the search.
+        behind: what its `value` is above that of the best candidate, on the seeds that both have; in percent of the
+            best one's.
+        behind_se: the standard error of the differences pair by pair, in percent of the same; None for fewer than two.
     """
 
     trial: int
@@ -49,6 +50,7 @@ class Candidate:
     n_parameters: int | None
     best_epochs: tuple[int, ...]
     pairs: Mapping[Pair, float] = field(repr=False)
+    seeds: tuple[int, ...] = ()
     behind: float = 0.0
     behind_se: float | None = None
 
@@ -59,12 +61,17 @@ class Candidate:
 
     @property
     def epochs(self) -> int:
-        """Epochs for a training without validation: the median of the best ones."""
-        return median_epoch(self.best_epochs) + 1
+        """Epochs for a training without validation, which has more windows than any fit: the median, rounded up."""
+        return math.ceil(median(self.best_epochs)) + 1
+
+    def over(self, seeds: Collection[int]) -> float:
+        """The mean over these fresh seeds; `value` where it has none of them."""
+        found = [value for seed, value in zip(self.seeds, self.fresh, strict=True) if seed in seeds]
+        return fmean(found) if found else self.value
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        found = {name: value for name, value in asdict(self).items() if name not in ("pairs", "best_epochs")}
+        found = {name: value for name, value in asdict(self).items() if name not in ("pairs", "best_epochs", "seeds")}
         return {**found, "fresh": list(self.fresh), "value": self.value, "epochs": self.epochs}
 
 
@@ -160,9 +167,8 @@ def one(study: optuna.Study, spec: StudySpec, fresh: optuna.Study | None, number
 def _candidate(trial: FrozenTrial, again: Sequence[FrozenTrial], metric: str) -> Candidate:
     mine = [t for t in again if {name: value for name, value in t.params.items() if name != SEED} == trial.params]
     mine.sort(key=lambda t: t.params[SEED])
-    speaking = mine or [trial]
-    scores = [score for t in speaking for score in t.user_attrs.get("folds", ())]
-    best_epochs = tuple(int(score["best_epoch"]) for score in scores if score["epochs"])
+    searched, judged = _scores([trial]), _scores(mine)
+    best_epochs = tuple(int(score["best_epoch"]) for score in (*searched, *judged) if score["epochs"])
     number = error_of(trial)
     assert number is not None
     return Candidate(
@@ -171,24 +177,35 @@ def _candidate(trial: FrozenTrial, again: Sequence[FrozenTrial], metric: str) ->
         fresh=tuple(t.value for t in mine if t.value is not None),
         n_parameters=trial.user_attrs.get("n_parameters"),
         best_epochs=best_epochs or (int(trial.user_attrs.get("best_epoch", 0)),),
-        pairs={(int(score["seed"]), int(score["fold"])): float(score[metric]) for score in scores},
+        pairs={(int(score["seed"]), int(score["fold"])): float(score[metric]) for score in judged or searched},
+        seeds=tuple(int(t.params[SEED]) for t in mine if t.value is not None),
     )
 
 
+def _scores(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+    return [score for trial in trials for score in trial.user_attrs.get("folds", ())]
+
+
 def _compared(candidate: Candidate, best: Candidate) -> Candidate:
-    """With its distance to the best one, pair by pair: what makes a fold or a seed hard for both cancels out."""
-    common = [pair for pair in candidate.pairs if pair in best.pairs and best.pairs[pair] > 0]
-    ratios = [100 * (candidate.pairs[pair] / best.pairs[pair] - 1) for pair in common]
-    if candidate.trial == best.trial or not ratios:
+    """With its distance to the best one, whose error is taken pair by pair: what is hard for both cancels out."""
+    if candidate.trial == best.trial:
         return candidate
-    error = stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else None
-    values = asdict(candidate) | {"behind": fmean(ratios), "behind_se": error, "pairs": candidate.pairs}
-    return Candidate(**values)
+    both = set(candidate.seeds) & set(best.seeds)
+    error = best.over(both)
+    if error <= 0:
+        return candidate
+    differences = [candidate.pairs[pair] - best.pairs[pair] for pair in candidate.pairs if pair in best.pairs]
+    several = len(differences) > 1
+    return replace(
+        candidate,
+        behind=100 * (candidate.over(both) / error - 1),
+        behind_se=100 * stdev(differences) / math.sqrt(len(differences)) / error if several else None,
+    )
 
 
 def _by_rule(winner: WinnerSpec, ranked: Sequence[Candidate]) -> tuple[tuple[int, ...], str]:
     best = ranked[0]
-    judged = f"{len(best.fresh)} fresh seeds" if best.fresh else "the search alone"
+    judged = counted(len(best.fresh), "fresh seed") if best.fresh else "the search alone"
     if winner.rule == "ensemble" and len(ranked) > 1:
         members = tuple(candidate.trial for candidate in ranked)
         return members, f"The mean of the forecasts of the best {len(members)} trials, ranked by {judged}."
@@ -198,10 +215,19 @@ def _by_rule(winner: WinnerSpec, ranked: Sequence[Candidate]) -> tuple[tuple[int
     near = [c for c in ranked[1:] if c.behind_se is not None and c.behind <= c.behind_se and c.n_parameters is not None]
     simpler = [c for c in near if best.n_parameters is not None and (c.n_parameters or 0) < best.n_parameters]
     if not simpler:
-        return (best.trial,), f"{smallest}; no simpler one is within one standard error of it."
+        return (best.trial,), f"{smallest}{_why_no_simpler(best, ranked[1:])}."
     chosen = min(simpler, key=lambda c: (c.n_parameters or 0, c.value))
     return (chosen.trial,), (
         f"Trial {chosen.trial} is the simplest within one standard error of trial {best.trial}, which has the "
         f"smallest error by {judged}: {chosen.n_parameters:,} parameters instead of {best.n_parameters:,}, "
         f"{chosen.behind:.2f} % more error (standard error {chosen.behind_se:.2f} %)."
     )
+
+
+def _why_no_simpler(best: Candidate, others: Sequence[Candidate]) -> str:
+    """Why the rule of one standard error leaves it at the best one."""
+    if best.n_parameters is not None and all((c.n_parameters or 0) >= best.n_parameters for c in others):
+        return "; none is simpler"
+    if all(c.behind_se is None for c in others):
+        return "; one value each gives no standard error, within which a simpler one could be as good"
+    return "; no simpler one is within one standard error of it"

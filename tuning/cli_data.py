@@ -11,7 +11,7 @@ import typer
 from ..storage.mistakes import Mistake
 from . import options as o
 from . import options_judging as j
-from .cli_shared import specification
+from .cli_shared import EXIT_MISTAKE, specification
 
 
 def folds(
@@ -24,7 +24,10 @@ def folds(
     splits: j.SplitsOption = None,
     as_json: o.JsonOption = False,
 ) -> None:
-    """Draw the folds on which the trials of a study are judged, and check the data for leaks; nothing is trained."""
+    """Draw the folds on which the trials of a study are judged, and check the data for leaks; nothing is trained.
+
+    A proven leak ends with exit code 2, as it does in a study.
+    """
     raw = specification(
         config,
         {
@@ -59,10 +62,12 @@ def folds(
             for fold in found
         ]
         print(json.dumps({"samples": source.n_samples, "folds": ranges, "audit": checked.to_json()}, indent=2))
-        return
-    print("\n".join(draw(found, source.n_samples, times=source.sample_times)))
-    print()
-    print("\n".join(checked.lines()))
+    else:
+        print("\n".join(draw(found, source.n_samples, times=source.sample_times)))
+        print()
+        print("\n".join(checked.lines()))
+    if checked.leaks:
+        raise typer.Exit(EXIT_MISTAKE)
 
 
 def prepare(

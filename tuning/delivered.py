@@ -6,7 +6,7 @@ Nothing is trained and no model is loaded: everything stands in the bundles (``O
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ..reports import layout
 from ..reports.bundle import unit_suffix
-from ..reports.comparison import Entrant, TestWindows, compare_entrants
+from ..reports.comparison import ComparisonTable, Entrant, Row, TestWindows, compare_entrants, with_recorded
 from ..reports.loading import read_info, read_json
 from ..reports.significance import block_length
-from ..reports.wording import number
+from ..reports.wording import NAMES, number
 from ..storage.mistakes import Mistake
 from ..storage.resilient import ResilientStorage
 from . import comparison_output, records
@@ -127,6 +127,7 @@ def content(found: Sequence[Delivered], name: str) -> dict[str, Any]:
     )
     references = [] if unknown else [Entrant("persistence", None, {0: first.persistence})]
     compared = compare_entrants([_entrant(study) for study in found], references, windows)
+    compared = with_recorded(compared, _recorded(found, compared))
     common = {key: value for key, value in data.items() if all(s.facts["data"].get(key) == value for s in found)}
     return comparison_output.described(
         compared,
@@ -176,12 +177,14 @@ def _read(database: ResilientStorage, name: str, out: Path) -> Delivered:
 
 def _entrant(study: Delivered) -> Entrant:
     facts = study.facts
-    values = ((facts.get("study") or {}).get("winner") or {}).get("values") or {}
+    members = ((facts.get("training") or {}).get("fit") or {}).get("members") or ()
+    parameters = {f"trial {member['trial']}": member["parameters"] for member in members}
+    values = {} if members else ((facts.get("study") or {}).get("winner") or {}).get("values") or {}
     return Entrant(
         name=study.study,
         builder=str(facts.get("builder")),
         forecasts={0: study.forecast},
-        parameters=facts.get("hyperparameters") or {},
+        parameters=parameters or facts.get("hyperparameters") or {},
         n_parameters=(facts.get("model") or {}).get("n_parameters"),
         val_loss=values.get("val_loss"),
         val_mse=values.get("val_mse"),
@@ -196,19 +199,53 @@ def _facts(found: Sequence[Delivered]) -> list[str]:
     )
     values = (
         "val_loss and val_mse are those of the winning trial in its own search, where folds, scaling or loss may be "
-        "others than in the next study."
+        "others than in the next study; an ensemble has none."
     )
     looks = [f"{study.study} has used the test part {study.looks} times." for study in found if study.looks > 1]
-    return [searched, values, *_boosting(found), *looks]
-
-
-def _boosting(found: Sequence[Delivered]) -> list[str]:
-    """Gradient boosting has seen the features of its study, so each study has one of its own; only figures are kept."""
-    known = {s.study: (s.figures.get("baselines", {}).get("gradient_boosting") or {}).get("rmse") for s in found}
-    told = ", ".join(
-        f"{number(error)} {found[0].unit} ({study})" for study, error in known.items() if error is not None
+    baselines = (
+        "Of the baselines, a bundle keeps the forecasts of persistence only. The others have the figures that their "
+        "study has recorded, so no intervals; gradient boosting saw the features of its study."
     )
-    return [f"RMSE of gradient boosting on the features of each study: {told}."] if told else []
+    return [searched, values, baselines, *looks]
+
+
+def _recorded(found: Sequence[Delivered], compared: ComparisonTable) -> list[Row]:
+    """The other baselines by their recorded figures: a row each, or one a study where these differ.
+
+    Only the best study has tested its baselines against the best model.
+    """
+    best = next((row for row in compared.rows if row.name == compared.best), None)
+    if best is None or best.rmse is None:
+        return []
+    rows = []
+    for name in dict.fromkeys(name for study in found for name in study.figures.get("baselines") or {}):
+        figures = {study.study: (study.figures.get("baselines") or {}).get(name) or {} for study in found}
+        known = {study: values for study, values in figures.items() if values.get("rmse") is not None}
+        errors = [values["rmse"] for values in known.values()]
+        if name == "persistence" or not known:
+            continue
+        alike = best.name in known and len(known) == len(found) and np.allclose(errors, errors[0], rtol=_PRECISION)
+        for study, values in {best.name: known[best.name]}.items() if alike else known.items():
+            title = name if alike else f"{NAMES.get(name, name)} ({study})"
+            rows.append(_recorded_row(title, values, best.rmse, own=study == best.name))
+    return rows
+
+
+def _recorded_row(name: str, values: Mapping[str, Any], best: float, *, own: bool) -> Row:
+    against = values.get("model_rmse", best) if own else None if values.get("n_left_out") else best
+    return Row(
+        name=name,
+        builder=None,
+        parameters={},
+        n_parameters=None,
+        n_seeds=1,
+        val_loss=None,
+        val_mse=None,
+        rmse=values["rmse"],
+        r2=values.get("r2"),
+        behind=None if against is None else values["rmse"] - against,
+        p_value=(values.get("dm") or {}).get("p_value") if own else None,
+    )
 
 
 def _other_times(one: Delivered, other: Delivered) -> str:

@@ -33,8 +33,6 @@ from .spec import StudySpec
 from .study_data import load_study_data
 from .wording import counted
 
-_REFERENCES = ("persistence", "gradient_boosting")
-
 
 def judge(study_name: str, folder: Path) -> dict[str, Any]:
     """Do all of it and write ``comparison.json``.
@@ -57,7 +55,7 @@ def judge(study_name: str, folder: Path) -> dict[str, Any]:
     observed = dataset.observed(dataset.test)
     compared = compare_entrants(
         [_entrant(name, spec, trained, forecasts) for name in _names(spec)],
-        [Entrant(name, None, {0: known[name]}) for name in _REFERENCES if name in known],
+        [Entrant(name, None, {0: values}) for name, values in known.items()],
         TestWindows(
             observed=observed,
             persistence=known.get("persistence"),

@@ -45,13 +45,20 @@ def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return found
 
 
+def named_values(trial: FrozenTrial, spec: StudySpec) -> dict[str, float | int]:
+    """The values of a trial by the names of the objectives; numbers of weights are whole."""
+    names = value_names(spec.search.metric, spec.search.objectives)
+    found = dict(zip(names, trial.values or (), strict=False))
+    return {name: int(value) if name == "n_params" else value for name, value in found.items()}
+
+
 def front_rows(trials: Sequence[FrozenTrial], spec: StudySpec) -> list[dict[str, Any]]:
-    """The front in plain values, for ``--json``; ``rmse`` is the validation RMSE in the unit of the data."""
-    names, space = value_names(spec.search.metric, spec.search.objectives), spec.parsed_space()
+    """The front in plain values, as in ``result.json``; ``rmse`` is the validation RMSE in the unit of the data."""
+    space = spec.parsed_space()
     return [
         {
             "trial": trial.number,
-            "values": dict(zip(names, trial.values, strict=True)),
+            "values": named_values(trial, spec),
             "rmse": trial.user_attrs.get("values", {}).get("val_rmse"),
             "parameters": space.decode(trial.params),
         }

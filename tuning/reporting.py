@@ -1,8 +1,8 @@
-"""What the bundle and the report say of a study: facts read off the study and the fit, nothing typed in."""
+"""What the report says of a study: read off the study and the fit, nothing typed in."""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,70 +19,24 @@ from ..reports.evaluation import Evaluation
 from ..reports.model_info import versions
 from ..reports.page import write_report
 from ..reports.pareto import Judged, Pareto
+from ..reports.wording import number
 from ..storage.dataset import Dataset
 from ..storage.source import Source
 from . import records, table
 from .choosing import Choice
+from .facts import counts
 from .folds import folds_of
 from .objective_names import value_names
 from .pareto import by_error, error_of, front
 from .retraining import Retrained
+from .snapshot import take_snapshot
 from .spec import StudySpec
+from .wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BEST_TRIALS_SHOWN = 10
-
-
-def fit_facts(spec: StudySpec, members: Sequence[Retrained]) -> dict[str, Any]:
-    """Settings and outcome of the winner's retraining; of an ensemble those of its first member, and each one's own."""
-    found = [_member_facts(spec, member) for member in members]
-    return found[0] if len(found) == 1 else {**found[0], "members": found}
-
-
-def _member_facts(spec: StudySpec, member: Retrained) -> dict[str, Any]:
-    fit = member.result.fit
-    return {
-        **spec.final.model_dump(mode="json"),
-        "trial": member.trial,
-        "parameters": member.parameters,
-        "seed": member.seed,
-        "monitor": fit.monitor,
-        "best_value": fit.best_value,
-        "best_epoch": fit.best_epoch,
-        "epochs_trained": len(fit.history["loss"]),
-        "stopped": fit.stopped,
-        "validation": member.result.values,
-        "n_parameters": fit.n_parameters,
-        "seconds": round(member.seconds, 2),
-    }
-
-
-def study_facts(study: optuna.Study, spec: StudySpec, choice: Choice) -> dict[str, Any]:
-    """The search behind the winner, for ``model_info.json``; no database address."""
-    trials = study.get_trials(deepcopy=False)
-    winner, names = trials[choice.winners[0]], value_names(spec.search.metric, spec.search.objectives)
-    return {
-        "name": study.study_name,
-        "sampler": spec.search.sampler,
-        "pruner": spec.search.pruner,
-        "metric": spec.search.metric,
-        "validation": spec.validation.model_dump(mode="json"),
-        "seed": spec.seed,
-        "epochs": spec.training.epochs,
-        "trials": dict(Counter(trial.state.name.lower() for trial in trials)),
-        "space": spec.space,
-        "choice": choice.to_json(),
-        "winner": {
-            "trial": winner.number,
-            "value": error_of(winner),
-            **({"objectives": dict(zip(names, winner.values or (), strict=False))} if len(names) > 1 else {}),
-            "values": winner.user_attrs.get("values"),
-            "folds": winner.user_attrs.get("folds"),
-            "n_parameters": winner.user_attrs.get("n_parameters"),
-        },
-    }
 
 
 def write(
@@ -110,7 +64,7 @@ def write(
         predicted=predicted,
         history=fit.history,
         winner=Winner(
-            builder=first.builder if alone else f"ensemble of {len(members)}",
+            builder=first.builder if alone else "ensemble",
             parameters=first.parameters if alone else {},
             n_parameters=sum(member.result.fit.n_parameters for member in members),
             trial_number=first.trial if alone else None,
@@ -119,7 +73,8 @@ def write(
             monitor=fit.monitor if alone else None,
             best_value=fit.best_value if alone else None,
             backend=spec.backend,
-            notes=(choice.reason, *_optimism(choice), *(_retraining_note(study, spec, member) for member in members)),
+            notes=(choice.reason, *_optimism(choice), *(retraining_note(study, spec, member) for member in members)),
+            members=() if alone else tuple(_member_row(study, spec, member) for member in members),
         ),
         search=_search(study, spec, source, choice),
         commands=_commands(spec, bundle),
@@ -182,21 +137,25 @@ def _search(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice
     trials = study.get_trials(deepcopy=False)
     begun = [t.datetime_start for t in trials if t.datetime_start is not None]
     ended = [t.datetime_complete for t in trials if t.datetime_complete is not None and t.datetime_start is not None]
-    complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=by_error)
-    agreement = None if "loss" in spec.space else table.agreement(study)  # penalties of different losses do not compare
+    complete = _complete(study)
     return Search(
         study=study.study_name,
         sampler=spec.search.sampler,
         pruner=spec.search.pruner,
         seed=spec.seed,
         monitor=spec.search.metric,
-        counts=dict(Counter(trial.state.name.lower() for trial in trials)),
+        counts=counts(take_snapshot(study)),
         workers=_most_workers(trials),
         seconds=(max(ended) - min(begun)).total_seconds() if begun and ended else None,
         space=spec.space,
         best_trials=tuple(_row(trial, spec) for trial in complete[:BEST_TRIALS_SHOWN]),
-        notes=() if agreement is None else (agreement,),
+        notes=tuple(search_notes(study, spec)),
         folds=tuple(draw(folds_of(source, spec.validation), source.n_samples, times=source.sample_times)),
+        winner_folds=tuple(
+            {"trial": number, **score}
+            for number in choice.winners
+            for score in trials[number].user_attrs.get("folds", ())
+        ),
         candidates=tuple(choice.to_json()["candidates"]),
         pareto=_pareto(complete, spec, choice) if len(spec.search.objectives) > 1 else None,
     )
@@ -208,7 +167,42 @@ def _pareto(complete: Sequence[FrozenTrial], spec: StudySpec, choice: Choice) ->
         row, number = _row(trial, spec), trial.number
         values = tuple(trial.values or ())
         rows.append(Judged(number, values, row.rmse, row.parameters, number in best, number in choice.winners))
-    return Pareto(value_names(spec.search.metric, spec.search.objectives), tuple(rows))
+    names = value_names(spec.search.metric, spec.search.objectives)
+    return Pareto(names, tuple(rows), asked=choice.rule == "asked")
+
+
+def _member_row(study: optuna.Study, spec: StudySpec, member: Retrained) -> TrialRow:
+    """A member of an ensemble, with all its parameters and the numbers of its trial in the search."""
+    return replace(_row(study.get_trials(deepcopy=False)[member.trial], spec), parameters=member.parameters)
+
+
+def search_notes(study: optuna.Study, spec: StudySpec) -> list[str]:
+    """What else is to be said of the trials: rows that are not counted, and what another number would prefer."""
+    snapshot = take_snapshot(study)
+    notes = []
+    if snapshot.requeued:
+        back = counted(snapshot.requeued, "row")
+        notes.append(f"Not counted: {back} of tickets that went back to the queue (lost, interrupted, withdrawn).")
+    agreement = None if "loss" in spec.space else table.agreement(study)  # penalties of different losses do not compare
+    if agreement is not None:
+        notes.append(agreement)
+    rows = [row for row in (_row(trial, spec) for trial in _complete(study)) if row.rmse is not None]
+    best = min(rows, key=lambda row: row.rmse or 0.0, default=None)
+    if best is None or best.rmse == rows[0].rmse or (spec.search.metric == "val_loss" and agreement is not None):
+        return notes
+    why = ""
+    if spec.search.metric == "val_mse" and spec.validation.method != "holdout":
+        why = ": each fold is scaled by its own training rows, so val_mse weighs the folds otherwise"
+    decides = f"by {spec.search.metric}, which decides, it is trial {rows[0].number}"
+    notes.append(
+        f"By RMSE in {snapshot.unit} trial {best.number} would be the best ({number(best.rmse)}), {decides}{why}."
+    )
+    return notes
+
+
+def _complete(study: optuna.Study) -> list[FrozenTrial]:
+    """The COMPLETE trials, the best first."""
+    return sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=by_error)
 
 
 def _row(trial: FrozenTrial, spec: StudySpec) -> TrialRow:
@@ -224,14 +218,18 @@ def _most_workers(trials: Sequence[FrozenTrial]) -> int | None:
     return len(owners) or None
 
 
-def _retraining_note(study: optuna.Study, spec: StudySpec, member: Retrained) -> str:
+def retraining_note(study: optuna.Study, spec: StudySpec, member: Retrained) -> str:
+    """How the retraining compares with the trial, where it does."""
     fit, epochs = member.result.fit, len(member.result.fit.history["loss"])
     value = error_of(study.get_trials(deepcopy=False)[member.trial])
     searched = "unknown" if value is None else f"{value:.6f}"
     had = f"Trial {member.trial} had {spec.search.metric} {searched} in the search"
     if spec.final.refit == "all":
-        return f"{had}; retrained on everything before the test part for {epochs} epochs."
-    return f"{had}; retrained it has {fit.best_value:.6f}, at epoch {fit.best_epoch + 1} of {epochs}."
+        return f"{had}; retrained on everything before the test part for {counted(epochs, 'epoch')}."
+    again = f"retrained it has {fit.best_value:.6f}, at epoch {fit.best_epoch + 1} of {epochs}"
+    if spec.validation.method == "holdout":
+        return f"{had}; {again}."
+    return f"{had}, on its folds; {again}, on the validation part, so the two do not compare."
 
 
 def _commands(spec: StudySpec, bundle: Path) -> list[tuple[str, str]]:

@@ -34,11 +34,7 @@ def summary(result: TuneResult) -> str:
 def delivered_lines(delivered: dict[str, Any]) -> list[str]:
     """The winner's figures on the test part, beside the baselines, how sure they are, and where all of it lies."""
     unit, test = delivered["units"], delivered["test"]
-    lines = [
-        f"winner   trial {delivered['trial']}: {_assignments(delivered['parameters'])}",
-        "",
-        f"{'test part':24}{_HEAD}",
-    ]
+    lines = [*_winner_lines(delivered), "", f"{'test part':24}{_HEAD}"]
     lines.append(f"{'  this model':24}{_figures(test)}")
     lines += [
         f"{'  ' + NAMES.get(name, name):24}{_figures(figures)}" for name, figures in delivered["baselines"].items()
@@ -59,6 +55,20 @@ def delivered_lines(delivered: dict[str, Any]) -> list[str]:
         f"report   {delivered['report']}",
     ]
     return lines
+
+
+def _winner_lines(delivered: dict[str, Any]) -> list[str]:
+    """The trial that was exported, or the members of an ensemble."""
+    choice = delivered.get("choice") or {}
+    trials = choice.get("winners") or [delivered["trial"]]
+    what = "exported" if choice.get("rule") == "asked" else "winner"
+    if len(trials) == 1:
+        return [f"{what:9}trial {trials[0]}: {_assignments(delivered['parameters'])}"]
+    listed = ", ".join(str(trial) for trial in trials)
+    return [
+        f"{what:9}mean of {len(trials)} trials ({listed})",
+        *(f"  trial {one['trial']}: {_assignments(one['parameters'])}" for one in delivered.get("winners") or ()),
+    ]
 
 
 def status_lines(snapshot: Snapshot) -> list[str]:
@@ -144,7 +154,10 @@ def _front_lines(result: TuneResult) -> list[str]:
     lines = [f"pareto   {counted(n, 'trial')}: no other is as good in everything and better in something"]
     for row in result.pareto[:FRONT_LINES]:
         error = "" if row["rmse"] is None else f"{row['rmse']:.4f} {unit} RMSE, "
-        values = ", ".join(f"{name} {value:.6g}" for name, value in row["values"].items())
+        values = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.6g}"
+            for name, value in row["values"].items()
+        )
         lines.append(f"  trial {row['trial']}: {error}{values}")
     return [*lines, f"  and {n - FRONT_LINES} more; see the table"] if n > FRONT_LINES else lines
 

@@ -26,7 +26,9 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
 
     A grid has its COMPLETE trials only, best first, so exactly one row a point. ``best_epoch`` counts from 1,
     ``val_rmse_<unit>`` is in the unit of the data, the other errors are in scaled units. With several objectives
-    each has a column, and ``pareto`` says whether a trial lies on the front.
+    each has a column, and ``pareto`` says whether a trial lies on the front. A pruned trial has no such number: what
+    was known when it ended stands in a column of its own (with several folds an estimate of what it would have come
+    to), beside the number of folds that it had finished.
     """
     wanted = (TrialState.COMPLETE,)
     if spec.search.sampler != "grid" or spec.search.pruner != "none":
@@ -86,7 +88,8 @@ def _row(trial: FrozenTrial, spec: StudySpec, unit: str, *, pareto: bool) -> dic
     point = labels(spec.parsed_space().decode(trial.params))
     row |= {name: point.get(name, "") for name in spec.space}
     if trial.state is TrialState.PRUNED:
-        row[spec.search.metric] = error_of(trial)
+        row[f"{spec.search.metric}_when_pruned"] = error_of(trial)
+        row["folds_when_pruned"] = len({score["fold"] for score in trial.user_attrs.get("folds", ())})
     row |= {(f"val_rmse_{unit}" if name == "val_rmse" else name): values[name] for name in _MEASURED if name in values}
     further = value_names(spec.search.metric, spec.search.objectives)[1:]
     if further:

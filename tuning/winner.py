@@ -18,13 +18,15 @@ from ..reports.bundle import BundleError, write_bundle
 from ..reports.evaluation import evaluate, predict_part
 from ..storage.rdb import open_storage
 from ..storage.source import Source
-from . import choosing, fresh, records, reporting
+from . import choosing, facts, fresh, records, reporting
 from .choosing import Choice
 from .delivery import RESULT, basis, message
+from .pareto import front_rows
 from .retraining import Retrained, retrain, together
 from .snapshot import take_snapshot
 from .spec import StudySpec
 from .study_data import load_study_data
+from .wording import counted
 
 
 def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | None) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     predicted = predict_part(model, dataset, "test")
     evaluation = evaluate(dataset, "test", predicted)
     looks = records.look_at_test(study, choice.winners, rmse=evaluation.metrics["rmse"])
-    parameters = members[0].parameters
+    alone = members[0] if len(members) == 1 else None
+    each = {f"trial {member.trial}": member.parameters for member in members}
     target = write_bundle(
         bundle or folder / "bundle",
         model=model,
@@ -58,11 +61,11 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
         evaluation=evaluation,
         predicted=predicted,
         history=members[0].result.fit.history,
-        parameters=parameters,
-        builder=members[0].builder if len(members) == 1 else "ensemble",
-        study=reporting.study_facts(study, spec, choice),
+        parameters=each if alone is None else alone.parameters,
+        builder="ensemble" if alone is None else alone.builder,
+        study=facts.study_facts(study, spec, choice),
         backend=spec.backend,
-        fit=reporting.fit_facts(spec, members),
+        fit=facts.fit_facts(spec, members),
     )
     verified = verify(target, trust_scaler=spec.data.trust_scaler)
     report = reporting.write(
@@ -79,10 +82,12 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
         bundle=target,
     )
     delivered = {
-        "trial": choice.winners[0],
+        "trial": None if alone is None else alone.trial,
         "basis": basis(spec, take_snapshot(study)),
-        "parameters": parameters,
+        "parameters": {} if alone is None else alone.parameters,
+        "winners": facts.winner_facts(study, members),
         "choice": choice.to_json(),
+        **({"pareto": front_rows(study.get_trials(deepcopy=False), spec)} if len(spec.search.objectives) > 1 else {}),
         "test_looks": looks,
         **evaluation.to_json(),
         "bundle": str(target),
@@ -99,9 +104,11 @@ def _retrained(study: optuna.Study, spec: StudySpec, source: Source, choice: Cho
     members = []
     for place, number in enumerate(choice.winners):
         epochs = choice.candidate(number).epochs
-        where = "training and validation part" if spec.final.refit == "all" else "training part, with early stopping"
-        most = min(epochs, spec.final.epochs) if spec.final.refit == "all" else spec.final.epochs
-        message(say=f"retraining trial {number} for up to {most} epochs on the {where}")
+        if spec.final.refit == "all":
+            how = f"{counted(min(epochs, spec.final.epochs), 'epoch')} on the training and validation part"
+        else:
+            how = f"up to {counted(spec.final.epochs, 'epoch')} on the training part, with early stopping"
+        message(say=f"retraining trial {number} for {how}")
         checkpoint = folder / "checkpoint.keras"
         members.append(retrain(spec, source, trials[number], epochs=epochs, checkpoint=checkpoint, place=place))
     return members

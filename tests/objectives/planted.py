@@ -156,10 +156,11 @@ def farm(**fields: Any) -> Dataset:
     return load_dataset(sample_spec().model_copy(update=fields))
 
 
-def folded(source: Source, train_size: int | None = None) -> Set:
-    """The data set with three expanding folds, or sliding ones of so many samples."""
-    gap = splits.derived_gap(source.dataset.lookback, source.dataset.steps_ahead[-1])
-    folds = splits.expanding(source.n_samples, n_splits=3, gap=gap, max_train_size=train_size)
+def folded(source: Source, train_size: int | None = None, *, n_splits: int = 3, gap: int | None = None) -> Set:
+    """The data set with expanding folds, or sliding ones of so many samples; the gap is the one needed or a longer."""
+    ahead = source.dataset.steps_ahead[-1] if source.dataset.steps_ahead else 1
+    gap = splits.derived_gap(source.dataset.lookback, ahead) if gap is None else gap
+    folds = splits.expanding(source.n_samples, n_splits=n_splits, gap=gap, max_train_size=train_size)
     return Set(source.dataset, [source.fold(fold.train, fold.val) for fold in folds])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,16 @@ from greentune.objectives.finding import Verdict
 from ..tiny import tiny_dataset
 from . import planted
 from .planted import Made, Set, country_frame, farm, foreign, price_frame, series, wind_frame, wind_series
+from .planted_copies import (
+    copied,
+    farm_folds,
+    farm_series,
+    folds_of_arrays,
+    knowing_from,
+    polar_frame,
+    smooth_frame,
+    weekly_frame,
+)
 
 ERA5 = ("era5_wind_speed_100m_ms", "era5_wind_direction_100m_deg", "era5_temperature_2m_c", "era5_surface_pressure_hpa")
 
@@ -32,17 +43,16 @@ def _mean_ahead(column: str, rows: int, *, centred: bool = False) -> Made:
     return wind_series(changed)
 
 
-def _copied_block(frame: pd.DataFrame, rows: int = 48) -> pd.DataFrame:
-    """A training block stands in the validation part again."""
-    frame = frame.copy()
-    frame.iloc[2300 : 2300 + rows, 1:] = frame.iloc[700 : 700 + rows, 1:].to_numpy()
-    return frame
+def _copied_rows(*blocks: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Forty rows, where they stand again and where they are from."""
 
+    def changed(values: np.ndarray) -> np.ndarray:
+        copy = values.copy()
+        for to, start in blocks:
+            copy[to : to + 40] = values[start : start + 40]
+        return copy
 
-def _copied_rows(values: np.ndarray) -> np.ndarray:
-    values = values.copy()
-    values[2700:2740] = values[900:940]
-    return values
+    return changed
 
 
 def _rest_of_the_total(frame: pd.DataFrame) -> pd.DataFrame:
@@ -135,8 +145,27 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
     "shuffled split": (_shuffled, "order", "leak"),
     "shuffled split, its rows": (_shuffled, "rows", "leak"),
     "a fold that is judged on its past": (_fold_in_the_past, "order", "leak"),
-    "duplicated block": (wind_series(_copied_block), "duplicates", "leak"),
-    "duplicated block of coarse numbers": (series(_copied_block(price_frame())), "duplicates", "leak"),
+    "duplicated block": (wind_series(copied((2300, 700, 48))), "duplicates", "leak"),
+    "duplicated block of coarse numbers": (series(copied((2300, 700, 48))(price_frame())), "duplicates", "leak"),
+    "duplicated block, and one within training": (
+        wind_series(copied((2300, 700, 48), (1500, 300, 48))),
+        "duplicates",
+        "leak",
+    ),
+    "duplicated block with missing values": (
+        wind_series(lambda frame: copied((2300, 1180, 90))(planted.with_gaps(frame))),
+        "duplicates",
+        "leak",
+    ),
+    "block of the validation in the test": (wind_series(copied((2800, 2300, 48))), "duplicates", "leak"),
+    "block within training": (wind_series(copied((1500, 300, 48))), "duplicates", "suspicion"),
+    "block that stands again and again": (
+        farm_series(copied(*((start, 300, 48) for start in (1000, 3000, 5000, 7000, 16000)))),
+        "duplicates",
+        "suspicion",
+    ),
+    "block on both sides of a fold's border": (farm_folds(copied((9000, 2000, 400))), "duplicates", "leak"),
+    "the target of the next hour, from a row on": (farm_series(knowing_from(12000, 1)), "lead", "leak"),
     # arrays of others
     "arrays scaled on all rows, minmax": (foreign(fitted=1.0), "scaling", "leak"),
     "arrays scaled on all rows, standard": (foreign("standard", fitted=1.0), "scaling", "leak"),
@@ -152,7 +181,18 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
         "rows",
         "leak",
     ),
-    "arrays, duplicated block": (foreign(changed=_copied_rows), "duplicates", "leak"),
+    "arrays, duplicated block": (foreign(changed=_copied_rows((2700, 900))), "duplicates", "leak"),
+    "arrays, duplicated block, and one within training": (
+        foreign(changed=_copied_rows((2700, 900), (1500, 300))),
+        "duplicates",
+        "leak",
+    ),
+    "arrays, block within training": (foreign(changed=_copied_rows((1500, 300))), "duplicates", "suspicion"),
+    "arrays, block on both sides of a fold's border": (
+        folds_of_arrays(foreign(changed=_copied_rows((1500, 300)))),
+        "duplicates",
+        "leak",
+    ),
     "arrays, y in its own window": (foreign(changed=lambda v: np.c_[v, np.roll(v[:, 0], -3)]), "features", "leak"),
     "arrays, nacelle wind at the target hour": (
         foreign(changed=lambda v: np.c_[v, np.roll(v[:, 1], -3)]),
@@ -189,6 +229,12 @@ CLEAN: dict[str, Made] = {
     "solar power of a desert, clear sky ahead": series(planted.desert_frame(), known_ahead=("clear",), horizon=1),
     "columns that wander slowly": series(planted.slow_frame(), horizon=48),
     "power that stands still": series(planted.calm_frame()),
+    "power of the polar night": series(polar_frame()),
+    "load of a week, and of the week before": series(weekly_frame()),
+    "power that hardly moves": series(smooth_frame(), horizon=1),
+    "packaged farm in coarse steps": farm_series(lambda frame: frame.round(0)),
+    "packaged farm, a column that changes": farm_series(knowing_from(12000, -1)),
+    "packaged farm with folds and a longer gap": farm_folds(gap=500),
     "training on everything": lambda folder: Set(planted.source_of(folder, wind_frame()).everything()),
     "price": series(price_frame()),
     "price alone": series(price_frame()[["time", "price"]], horizon=1),
@@ -199,6 +245,9 @@ CLEAN: dict[str, Made] = {
     "arrays with a gap": foreign(),
     "arrays with a gap, standard": foreign("standard"),
     "arrays with a longer gap": foreign(gap=50),
+    "arrays with windows left out": foreign(
+        arranged=lambda parts: [np.delete(parts[0], np.arange(50, 1500, 100)), *parts[1:]]
+    ),
     "arrays by hand": lambda _folder: Set(tiny_dataset(n_train=600, n_val=200)),
 }
 
@@ -219,7 +268,7 @@ def test_clean_set_passes(name: str, tmp_path: Path) -> None:
 
 
 def test_counts_that_are_stated() -> None:
-    assert (len(PLANTED), len(CLEAN)) == (32, 28)
+    assert (len(PLANTED), len(CLEAN)) == (42, 35)
 
 
 def test_all_checks_are_told_in_their_order() -> None:
@@ -245,10 +294,37 @@ def test_sentence_of_a_fold_names_it(tmp_path: Path) -> None:
     assert leak.sentence.startswith("Fold 1: The validation part must lie after the training part; 800 of its 800")
 
 
-def test_sound_folds_are_counted(tmp_path: Path) -> None:
-    made = CLEAN["wind farm with folds"](tmp_path)
-    gap = next(finding for finding in audit(made.dataset, made.folds).findings if finding.check == "gap")
-    assert gap.sentence.endswith("lookback 12 + horizon 3 − 1 = 14 are needed. The same for all 3 folds.")
+def test_sound_folds_are_told_with_their_own_numbers(tmp_path: Path) -> None:
+    made = CLEAN["packaged farm with folds and a longer gap"](tmp_path)
+    trained = [len(fold.train.windows) for fold in made.folds]
+    told = {finding.check: finding.sentence for finding in audit(made.dataset, made.folds).findings}
+    windows = f"{trained[0]:,} to {trained[-1]:,} training windows"
+    assert told["windows"].endswith("claim to be. So it is in all 3 folds.")
+    assert told["rows"].endswith(f"In all 3 folds: none of 3,520 validation targets in {windows}.")
+    assert told["order"].endswith(f"In all 3 folds: {windows}, then 3,520 validation windows.")
+    assert told["gap"].startswith("Steps between the targets of two parts: 26 between training and validation and 26")
+    assert told["gap"].endswith("26 are needed. In all 3 folds: 500 to 537 between training and validation.")
+    assert told["scaling"].endswith("In all 3 folds: on rows of the fold's own training.")
+    assert told["duplicates"].endswith("In all 3 folds: no stretch of the validation in the training.")
+
+
+def test_only_fold_is_called_so(tmp_path: Path) -> None:
+    made = planted.folded(planted.source_of(tmp_path, wind_frame()), n_splits=1)
+    sentences = [finding.sentence for finding in audit(made.dataset, made.folds).findings]
+    assert sum("the only fold" in sentence for sentence in sentences) == 6
+    assert not any("all 1" in sentence for sentence in sentences)
+
+
+def test_fold_of_a_holdout_is_the_data_set_and_adds_nothing() -> None:
+    assert audit(farm(), [farm()]) == audit(farm())
+
+
+def test_folds_of_arrays_that_were_scaled_once_are_named(tmp_path: Path) -> None:
+    made = folds_of_arrays(foreign("standard"))(tmp_path)
+    (suspicion,) = audit(made.dataset, made.folds).suspicions
+    assert suspicion.check == "scaling"
+    assert suspicion.sentence.startswith("Fold 0: ")
+    assert suspicion.sentence.endswith("So it is in folds 1 and 2.")
 
 
 def test_planted_leak_is_the_only_one(tmp_path: Path) -> None:

@@ -172,6 +172,12 @@ def test_everything_from_outside_is_escaped() -> None:
     assert "<script" not in page
 
 
+def test_ensemble_shows_the_parameters_of_its_members() -> None:
+    ensemble = dataclasses.replace(GOOD, parameters={"trial 0": {"lstm_units": [3]}, "trial 2": {"lstm_units": [5]}})
+    text = "".join(structure(render(content_of(compared(ensemble, WORSE)))).text)
+    assert "trial 0 (lstm_units = [3]), trial 2 (lstm_units = [5])" in text
+
+
 def test_csv_has_a_line_each_with_both_ends_of_every_interval() -> None:
     rows = flat_rows(compared(GOOD, WORSE).to_json())
     assert [row["name"] for row in rows] == ["good", "worse", "persistence"]

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
 from greentune.reports.content import ReportContent, Search, TrialRow, Winner, data_facts, report_content
+from greentune.reports.evaluation import evaluate
 from greentune.reports.model_info import versions
 from greentune.storage.dataset import Dataset
+from greentune.storage.datasets import load_dataset
 
-from .conftest import Trained
+from .conftest import Trained, small_spec, train
 
 
 def content_of(trained: Trained, **changes: object) -> ReportContent:
@@ -72,3 +80,14 @@ def test_report_gathers_pictures_reading_and_limits(trained: Trained) -> None:
     assert any("8 steps lie between" in sentence for sentence in content.validation)
     assert any("known ahead" in sentence for sentence in content.limits)
     assert content.limits[-1] == "Mine."
+
+
+def test_reading_is_of_all_steps_as_the_table_is(series_file: Path) -> None:
+    """The first step is far too high, the last one is not off at all."""
+    made = train(load_dataset(small_spec(series_file, outputs="all")))
+    predicted = made.dataset.observed(made.dataset.test) + np.array([6.0, 0.0, 0.0])
+    off = dataclasses.replace(made, predicted=predicted, evaluation=evaluate(made.dataset, "test", predicted))
+    content = content_of(off)
+    assert content.evaluation["test"]["bias"] == pytest.approx(2.0)
+    assert "2.000 MW too high" in content.residual_reading
+    assert "the farthest of the steps ahead" in content.forecast_caption

@@ -30,3 +30,19 @@ def test_what_an_earlier_run_delivered_is_said_too() -> None:
     text = said({"units": "MW", "test": {**figures, "skill": -0.1}, "baselines": {"persistence": figures}})
     assert "NOT better than persistence" in text
     assert "interval" not in text
+
+
+FIGURES = {"rmse": 1.0, "mae": 0.8, "r2": 0.5, "bias": 0.0, "nrmse": None, "skill": 0.1}
+PLAIN = {"units": "MW", "test": FIGURES, "baselines": {}}
+
+
+def test_ensemble_is_named_with_all_its_members() -> None:
+    each = [{"trial": n, "parameters": {"units": [n]}} for n in (4, 0)]
+    ensemble = {"choice": {"rule": "ensemble", "winners": [4, 0]}, "winners": each, "parameters": {}, "trial": None}
+    lines = said({**PLAIN, **ensemble}).splitlines()
+    assert lines[:3] == ["winner   mean of 2 trials (4, 0)", "  trial 4: units=[4]", "  trial 0: units=[0]"]
+
+
+def test_trial_that_was_asked_for_is_exported() -> None:
+    assert said({**PLAIN, "choice": {"rule": "asked", "winners": [3]}}).startswith("exported trial 3: units=[4]")
+    assert said(PLAIN).startswith("winner   trial 3: units=[4]")

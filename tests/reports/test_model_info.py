@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from greentune.reports.model_info import describe_model, model_info, recorded_path, versions
+from greentune.reports.model_info import describe_model, describe_training, model_info, recorded_path, versions
 from greentune.reports.plain_json import to_text
 
 from .conftest import Trained
@@ -33,6 +33,13 @@ def test_training_is_read_off_model_and_history(information: dict, trained: Trai
     assert training["best_epoch"] == 1
     assert training["at_best_epoch"]["val_mse"] == trained.history["val_mse"][1]
     assert training["final_val_loss"] == trained.history["val_loss"][-1]
+
+
+def test_ensemble_has_no_optimiser_of_its_own(trained: Trained) -> None:
+    described = describe_training(trained.model, trained.history, {"members": [{"trial": 4, "best_epoch": 1}]})
+    assert (described["optimizer"], described["loss"], described["metrics"]) == (None, None, None)
+    assert described["history_of_trial"] == 4
+    assert described["best_epoch"] is None
 
 
 def test_a_change_of_the_model_shows(trained: Trained) -> None:

@@ -155,6 +155,25 @@ def test_every_section_and_figure_is_there(content: ReportContent) -> None:
         assert words in text, words
 
 
+def test_ensemble_is_a_mean_of_members_with_a_row_each(content: ReportContent) -> None:
+    members = (
+        TrialRow(7, 0.0123, {"units": [4], "batch_size": 32}, 0.91, 3.0),
+        TrialRow(2, 0.0150, {"units": [8], "batch_size": 32}, 0.95, 2.0),
+    )
+    winner = dataclasses.replace(
+        content.winner, builder="ensemble", parameters={}, trial_number=None, best_epoch=None, members=members
+    )
+    page = render(dataclasses.replace(content, winner=winner))
+    section = page[page.index("<h2>The model</h2>") : page.index("<h2>The search</h2>")]
+    assert "The mean of the forecasts of 2 models with 153 parameters together" in section
+    assert re.findall(r'<th scope="row">(\d)</th>', section) == ["7", "2"]
+    assert "val_mse in the search" in section
+    assert "<td>[8]</td>" in section
+    assert "The same in all of these: batch_size = 32." in section
+    assert "hyperparameter" not in section
+    assert "Training of the first member, trial 7." in section
+
+
 def test_parameters_that_do_not_differ_leave_the_table_of_trials(content: ReportContent) -> None:
     assert "The same in all of these: learning_rate = 0.01." in render(content)
 
@@ -245,14 +264,36 @@ def test_report_that_cannot_be_written(content: ReportContent, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_browser_shows_the_page(content: ReportContent, tmp_path: Path) -> None:
+def in_browser(page: Path, profile: Path, *more: str) -> str:
+    """The document that Chromium makes of the page."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
-    path = write_report(tmp_path / "report.html", content)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    more = ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    done = subprocess.run([browser, *options, *more, path.as_uri()], capture_output=True, text=True, timeout=60)
+    options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={profile}", "--dump-dom", *more]
+    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("<img") == 4
-    assert "How it was validated" in done.stdout
+    return done.stdout
+
+
+def test_browser_shows_the_page(content: ReportContent, tmp_path: Path) -> None:
+    shown = in_browser(write_report(tmp_path / "report.html", content), tmp_path / "profile")
+    assert shown.count("<img") == 4
+    assert "How it was validated" in shown
+
+
+WIDE = """<script>addEventListener("load", () => {
+  const cut = [...document.querySelectorAll(".wide")].filter((box) => box.scrollWidth > box.clientWidth);
+  document.title = cut.map((box) => box.querySelector("thead")?.textContent ?? box.firstChild.tagName).join("; ");
+})</script></head>"""
+
+
+def test_no_table_is_cut_in_a_window_of_a_thousand_pixels(content: ReportContent, tmp_path: Path) -> None:
+    assert content.search is not None
+    one = {"trial": 12, "search_value": 0.0123, "fresh": [0.0123, 0.0125], "behind": 41.28, "behind_se": 38.84}
+    candidates = ({**one, "n_parameters": 123_456, "epochs": 12},) * 2
+    wide = dataclasses.replace(content, search=dataclasses.replace(content.search, candidates=candidates))
+    path = tmp_path / "report.html"
+    path.write_text(render(wide).replace("</head>", WIDE), encoding="utf-8")
+    (cut,) = re.findall(r"<title>(.*?)</title>", in_browser(path, tmp_path / "profile", "--window-size=1000,900"), re.S)
+    assert cut == ""

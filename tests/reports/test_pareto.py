@@ -73,6 +73,13 @@ def test_latency_and_a_winner_beside_the_front_are_explained(content: ReportCont
     assert "1 lies on" in section
 
 
+def test_trial_that_was_asked_for_is_no_winner(content: ReportContent) -> None:
+    section = section_of(content, pareto=dataclasses.replace(FOUND, asked=True))
+    assert "1, exported" in section
+    assert "winner" not in section.replace('class="winner"', "")
+    assert {panel.mark for panel in panels(FOUND, "MW")} == {"winner"}
+
+
 def test_long_front_is_cut_and_says_so(content: ReportContent) -> None:
     many = tuple(judged(n, 0.01 + n / 1000, 900.0 - n) for n in range(40))
     assert "The 25 with the largest errors are left out" in section_of(content, pareto=Pareto(NAMES, many))

@@ -89,6 +89,15 @@ def test_memory_is_taken_at_the_lag_of_the_horizon() -> None:
     assert "more to learn" not in reading(far, "MW")
 
 
+def test_all_outputs_count_and_an_output_that_is_off_as_a_whole_has_no_memory() -> None:
+    values = RANDOM.normal(size=(2000, 2)) + np.array([9.0, 0.0])
+    values[5, 0] = np.nan
+    summary = summarise(values, np.zeros(values.shape), lag=2)
+    assert summary.n == 3999
+    assert summary.mean == pytest.approx(4.5, abs=0.1)
+    assert summary.memory == pytest.approx(0.0, abs=0.05)
+
+
 def test_reading_of_a_biased_forecast_names_the_direction() -> None:
     values = RANDOM.normal(1.0, 1.0, 500)
     assert "too low" in reading(summarise(values, np.zeros(500)), "MW")

@@ -17,6 +17,7 @@ from greentune.reports.wording import (
     probability,
     setting,
     steps,
+    varied,
     verdict,
 )
 
@@ -73,6 +74,12 @@ def test_duration(seconds: float | None, expected: str) -> None:
 )
 def test_steps(count: int, seconds: float | None, expected: str) -> None:
     assert steps(count, seconds) == expected
+
+
+def test_parameters_of_a_table_that_differ_and_those_that_do_not() -> None:
+    points = [{"units": [4], "rate": 0.1, "loss": "mse"}, {"units": [8], "rate": 0.1}]
+    assert varied(points) == (["units", "loss"], ["rate = 0.1"])
+    assert varied(points[:1]) == (["units", "rate", "loss"], [])
 
 
 def test_horizon() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import stdev
 from typing import Any
 
 import optuna
@@ -28,7 +30,7 @@ def trial(
     """A COMPLETE trial at `x` with one value a fold."""
     params: dict[str, Any] = {"x": x} | ({"seed": seed} if listed else {})
     folds = [
-        {"fold": i, "seed": seed, "val_mse": v, "best_epoch": best_epochs[i % 3], "epochs": 20}
+        {"fold": i, "seed": seed, "val_mse": v, "best_epoch": best_epochs[i % len(best_epochs)], "epochs": 20}
         for i, v in enumerate(values)
     ]
     distributions: dict[str, Any] = {"x": FloatDistribution(0, 1)}
@@ -85,6 +87,35 @@ def test_simplest_within_one_standard_error_wins() -> None:
     assert choose(SEARCH, spec(rule="best"), fresh).winners == (0,)
 
 
+def test_distance_to_the_best_is_that_of_the_columns_beside_it() -> None:
+    """The mean of the ratios would be 25 %, and the differences cancel out."""
+    fresh = again(x1=(1.0, 4.0, 2.0), x2=(2.0, 3.0, 2.7), x3=(9.0, 9.0, 9.0))
+    found = choose(SEARCH, spec(rule="one-se"), fresh)
+    best, second = found.candidate(0), found.candidate(1)
+    assert second.behind == pytest.approx(100 * (second.value / best.value - 1)) == pytest.approx(10.0)
+    assert second.behind_se == pytest.approx(100 * stdev([1.0, -1.0, 0.7]) / math.sqrt(3) / (7 / 3))
+    assert found.winners == (1,)
+
+
+def test_distance_to_the_best_is_on_the_seeds_that_both_have() -> None:
+    trials = [*again(x1=(1.0, 2.0, 3.0)).trials[:2], *again(x2=(1.1, 2.2, 9.0)).trials]
+    assert choose(SEARCH, spec(), study(*trials)).candidate(1).behind == pytest.approx(10.0)
+
+
+def one_fresh(*values: float) -> optuna.Study:
+    return study(*(trial(n / 10, [value], seed=11, listed=True) for n, value in enumerate(values, start=1)))
+
+
+def test_reason_speaks_of_a_standard_error_only_where_there_is_one() -> None:
+    assert choose(SEARCH, spec(), one_fresh(1.0, 1.1, 1.2)).reason == (
+        "Trial 0 has the smallest error of 3 candidates, by 1 fresh seed; one value each gives no standard error, "
+        "within which a simpler one could be as good."
+    )
+    assert "by the search alone; one value each gives no standard error" in choose(SEARCH, spec(), None).reason
+    simplest = choose(SEARCH, spec(), again(x1=(2.0, 2.1, 2.0), x2=(1.9, 1.8, 2.3), x3=(1.0, 1.1, 1.2)))
+    assert simplest.reason == "Trial 2 has the smallest error of 3 candidates, by 3 fresh seeds; none is simpler."
+
+
 def test_simpler_one_that_is_surely_worse_does_not_win() -> None:
     found = choose(SEARCH, spec(rule="one-se"), again(x1=(1.0, 1.1, 1.05), x2=(1.1, 1.2, 1.15), x3=(1.2, 1.3, 1.25)))
     assert found.winners == (0,)
@@ -110,6 +141,12 @@ def test_without_fresh_seeds_the_folds_of_the_search_are_the_pairs() -> None:
 def test_epochs_of_the_retraining_are_the_median_of_the_best_ones() -> None:
     searched = study(trial(0.1, [1.0, 2.0, 3.0], best_epochs=(4, 9, 5)))
     assert choose(searched, spec(), None).candidate(0).epochs == 6
+
+
+def test_epochs_come_from_the_fits_of_the_search_and_those_with_fresh_seeds() -> None:
+    searched = study(trial(0.1, [1.0], best_epochs=(1,)), trial(0.2, [1.1], best_epochs=(1,)))
+    fresh = study(*(trial(x, [1.2], seed=11, listed=True, best_epochs=(0,)) for x in (0.1, 0.2)))
+    assert choose(searched, spec(), fresh).candidate(0).epochs == 2, "the median of 2 and 1, rounded up"
 
 
 def test_candidates_are_different_points() -> None:

@@ -49,6 +49,7 @@ name = "Broken"
 parameters = { lstm_units = [2], optimizer = "sgd", learning_rate = 1e30 }
 """
 PLAIN, FAR = "<b>Plain</b>", "Far"
+BASELINES = ["persistence", "same_hour_yesterday", "seasonal_naive", "climatology", "gradient_boosting"]
 
 
 def trials_of(folder: Path) -> list[FrozenTrial]:
@@ -98,7 +99,7 @@ def test_table_has_all_figures_of_every_entry(compared: tuple[Path, dict[str, An
         assert row["skill"] < 1
         assert (row["behind"] is None) == (row["name"] == second["best"])
     assert far["builder"] == "advanced_lstm"
-    assert [row["name"] for row in second["references"]] == ["persistence", "gradient_boosting"]
+    assert [row["name"] for row in second["references"]] == BASELINES
     assert second["n_windows"] == first["n_windows"] > 30
     assert first["rows"][0]["n_seeds"] == 1
     assert (broken["rmse"], broken["n_seeds"]) == (None, 0)
@@ -130,7 +131,7 @@ def test_files_lie_in_the_folder_of_the_comparison(compared: tuple[Path, dict[st
     assert "Broken with seed 0 failed" in page
     with Path(second["table"]).open() as handle:
         lines = list(csv.DictReader(handle))
-    assert [line["name"] for line in lines] == [PLAIN, FAR, "Broken", "persistence", "gradient_boosting"]
+    assert [line["name"] for line in lines] == [PLAIN, FAR, "Broken", *BASELINES]
     assert float(lines[0]["test_rmse_mw"]) == second["rows"][0]["rmse"]
     assert len(list((folder / "runs" / "small-compare" / "artifacts" / "models").iterdir())) == 3
 

@@ -54,9 +54,10 @@ def write_delivered(
         "model": {"n_parameters": 321},
         "study": {"winner": winner},
         "data": data,
+        "training": {"fit": {"members": more.get("members", [])}},
     }
     (bundle / "model_info.json").write_text(json.dumps(facts))
-    figures = {"units": unit, "n_windows": len(frame), "baselines": {"gradient_boosting": {"rmse": 0.5}}}
+    figures = {"units": unit, "n_windows": len(frame), "baselines": more.get("baselines", {})}
     (bundle / "metrics.json").write_text(json.dumps(figures))
 
 
@@ -79,7 +80,6 @@ def test_delivered_studies_are_compared_by_their_recorded_forecasts(tmp_path: Pa
     assert a["behind_ci"][0] > 0
     assert (a["val_loss"], a["val_mse"], a["n_parameters"]) == (0.2, 0.1, 321)
     assert [row["name"] for row in result.content["references"]] == ["persistence"]
-    assert "0.500 MW (a), 0.500 MW (b)" in " ".join(result.content["facts"])
     assert result.folder == tmp_path / "compare-a-b"
     assert {path.name for path in result.folder.iterdir()} == {
         "comparison.csv",
@@ -87,6 +87,51 @@ def test_delivered_studies_are_compared_by_their_recorded_forecasts(tmp_path: Pa
         "comparison.json",
     }
     assert "behind b (MW)" in "\n".join(result.lines())
+
+
+def recorded(boosting: float, model: float) -> dict[str, Any]:
+    """The baselines that a study has recorded beside its own model."""
+    shared = {"persistence": {"rmse": 2.0}, "climatology": {"rmse": 3.0, "model_rmse": model, "n_left_out": 0}}
+    tested = {"rmse": boosting, "r2": 0.9, "model_rmse": model, "n_left_out": 0, "dm": {"p_value": 0.2}}
+    return {**shared, "gradient_boosting": tested}
+
+
+def test_best_baseline_is_the_best_of_the_recorded_ones(tmp_path: Path) -> None:
+    write_delivered(tmp_path, "a", 1.0, baselines=recorded(0.4, 1.0))
+    write_delivered(tmp_path, "b", 0.5, baselines=recorded(0.4, 0.5))
+    content = compare(studies=["a", "b"], out=tmp_path).content
+    assert content is not None
+    names = [row["name"] for row in content["references"]]
+    assert names == ["persistence", "climatology", "gradient_boosting"]
+    assert "The best baseline, gradient boosting, misses by 0.100 MW less than b" in content["verdict"]
+    assert "which may be luck (p = 0.200)" in content["verdict"], "b has tested it against its own model"
+    page = (tmp_path / "compare-a-b" / "comparison.html").read_text()
+    assert "gradient boosting has a smaller one</h1>" in page
+    assert "keeps the forecasts of persistence only" in page
+
+
+def test_baselines_that_saw_other_features_have_a_line_for_each_study(tmp_path: Path) -> None:
+    write_delivered(tmp_path, "a", 1.0, baselines=recorded(0.3, 1.0))
+    write_delivered(tmp_path, "b", 0.5, baselines=recorded(0.6, 0.5))
+    content = compare(studies=["a", "b"], out=tmp_path).content
+    assert content is not None
+    rows = {row["name"]: row for row in content["references"][2:]}
+    assert list(rows) == ["gradient boosting (a)", "gradient boosting (b)"]
+    assert [row["p_value"] for row in rows.values()] == [None, 0.2]
+    assert rows["gradient boosting (a)"]["behind"] < 0 < rows["gradient boosting (b)"]["behind"]
+    assert "The best baseline, gradient boosting (a)" in content["verdict"]
+    assert "cannot be tested" in content["verdict"]
+
+
+def test_ensemble_has_no_validation_errors_and_the_parameters_of_all_its_members(tmp_path: Path) -> None:
+    members = [{"trial": n, "parameters": {"lstm_units": [n]}} for n in (0, 2)]
+    write_delivered(tmp_path, "a", 1.0, members=members)
+    write_delivered(tmp_path, "b", 0.5)
+    content = compare(studies=["a", "b"], out=tmp_path).content
+    assert content is not None
+    row = content["rows"][0]
+    assert (row["val_loss"], row["val_mse"]) == (None, None)
+    assert row["parameters"] == {"trial 0": {"lstm_units": [0]}, "trial 2": {"lstm_units": [2]}}
 
 
 @pytest.mark.parametrize(

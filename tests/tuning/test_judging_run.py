@@ -100,12 +100,18 @@ def test_ensemble_is_one_model_that_loads_back_and_forecasts(judged: tuple[Path,
     assert information["builder"] == "ensemble"
     members = information["training"]["fit"]["members"]
     assert len({member["seed"] for member in members}) == 2, "equal starts make equal mistakes"
+    assert information["training"]["optimizer"] is None, "what averages them was never trained"
+    assert {member["optimizer"]["type"] for member in members} == {"Adam"}
+    assert [winner["trial"] for winner in result["winners"]] == result["choice"]["winners"]
+    assert all([fold["fold"] for fold in winner["folds"]] == [0, 1, 2] for winner in result["winners"])
     assert information["data"]["everything"] is True
     frame = Forecaster.load(result["bundle"]).predict(folder / "wind.csv")
     known = pd.read_csv(Path(result["bundle"]) / "test_predictions.csv")
     assert len(frame) > len(known) > 30
     page = Path(result["report"]).read_text()
     assert "fold 2" in page
+    assert "What the winner came to on each fold" in page
+    assert "The mean of the forecasts of 2 models" in page
     assert "The test part was used once" in page
 
 

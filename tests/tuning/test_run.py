@@ -261,6 +261,9 @@ def test_interrupted_then_killed_then_the_same_command(tmp_path: Path) -> None:
     assert list(complete_points(tmp_path).values()) == [1] * 6
     stray = [t for t in trials_of(tmp_path) if t.state is not TrialState.COMPLETE]
     assert all(t.state is TrialState.FAIL and t.user_attrs["reason"] in ("lost", "interrupted") for t in stray)
+    page = (tmp_path / "runs" / "small" / "report.html").read_text()
+    assert "Trials: 6 done in" in page, "as the status counts them"
+    assert f"{len(stray)} row" in page
 
 
 def test_killed_worker_is_replaced_and_its_ticket_done(tmp_path: Path) -> None:
