@@ -5,8 +5,8 @@ Optuna's pruners see one curve a trial. Here a trial reports one curve for each 
     step   0 … 19  fold 0     20 … 39  fold 1     40 … 59  fold 2        (20 epochs; a fit that stops early skips steps)
 
 *Within a fold* a trial ends when, after half of the epochs and at least three, its best value so far is worse than the
-median of what the others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median alone
-ends good trials that are slow in one fold. One that had stopped early by then counts with its best.
+median of what the others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median
+alone ends good trials that are slow in one fold. One that had stopped early by then counts with its best.
 
 *Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done, with an error
 probability of at most `ALPHA` over all looks together (Bonferroni). Values are compared fold by fold as logarithms of
