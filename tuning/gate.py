@@ -61,7 +61,7 @@ def crash_loop(rows: Sequence[Row], *, times: int, begun: float | None) -> str |
     endings: dict[tuple[Any, Any], list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.ended_at or 0.0, row.number)):
         owner = row.attributes.get("owner")
-        if owner is None or row.reason in ("interrupted", "paused", "recycled"):
+        if owner is None or row.reason in records.UNFINISHED:
             continue
         if row.ended_at is not None and (begun is None or row.ended_at >= begun):
             endings.setdefault((owner.get("host"), owner.get("worker")), []).append(row)

@@ -21,6 +21,7 @@ from ..storage import fleet, tallies, tickets
 from ..storage.resilient import ResilientStorage
 from ..storage.tickets import AHEAD, Changes, NewTicket, Row
 from .owner import this_machine, why_dead
+from .records import UNFINISHED
 from .samplers import planned_points
 from .space import Point, Scalar, labels, point_key
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 FINAL_REASONS = ("nonfinite", "timeout")
 """Reasons of failure that the same parameters and the same seed would only repeat."""
-
-UNFINISHED = ("interrupted", "paused", "recycled")
-"""Reasons for which a trial was put back though nothing is wrong with it: it goes on before others begin."""
 
 EXTRA = "+"
 """First character of the keys of tickets that somebody enqueued beside the plan."""

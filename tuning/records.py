@@ -33,6 +33,9 @@ BEGUN, UNTIL, ENDED = "greentune:begun", "greentune:until", "greentune:ended"
 FOLDER, ARTIFACTS = "greentune:folder", "greentune:artifacts"
 AUDIT, TESTED = "greentune:audit", "greentune:tested"
 
+UNFINISHED = ("interrupted", "paused", "recycled")
+"""Reasons for which a trial was put back though nothing is wrong with it: it goes on before others begin."""
+
 RUN, PAUSE, PAUSE_NOW, STOP = "run", "pause", "pause-now", "stop"
 """Orders to the workers of a study: see `tune pause`, `tune resume`, `tune stop`."""
 

@@ -24,7 +24,7 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
-_BACK = ("lost", "interrupted", "paused", "recycled")
+_BACK = ("lost", *records.UNFINISHED)
 REQUEUED = (*_BACK, "duplicate", "withdrawn")
 """Reasons of FAIL rows whose ticket went back or was not needed; they are counted apart."""
 
