@@ -82,6 +82,20 @@ class Builder(Protocol):
         """
 
 
+def value_mistakes(builder: Builder, parameters: Mapping[str, object]) -> list[str]:
+    """A sentence for each unknown name and each invalid value; whether values agree is not asked."""
+    known = builder.parameters
+    mistakes = [
+        f"The model '{builder.key}' has no parameter '{name}'. {nearest(name, tuple(known))}"
+        for name in parameters
+        if name not in known
+    ]
+    for name, parameter in known.items():
+        if name in parameters and (mistake := parameter.mistake(parameters[name])) is not None:
+            mistakes.append(mistake)
+    return mistakes
+
+
 def complete(builder: Builder, parameters: Mapping[str, object]) -> dict[str, object]:
     """Checks parameters and fills in the defaults.
 
@@ -95,18 +109,9 @@ def complete(builder: Builder, parameters: Mapping[str, object]) -> dict[str, ob
     Raises:
         ModelError: with a sentence for each unknown name and each invalid value.
     """
-    known = builder.parameters
-    mistakes = [
-        f"The model '{builder.key}' has no parameter '{name}'. {nearest(name, tuple(known))}"
-        for name in parameters
-        if name not in known
-    ]
-    for name, parameter in known.items():
-        if name in parameters and (mistake := parameter.mistake(parameters[name])) is not None:
-            mistakes.append(mistake)
-    if mistakes:
+    if mistakes := value_mistakes(builder, parameters):
         raise ModelError(mistakes)
-    values = {name: parameter.read(parameters.get(name, parameter.default)) for name, parameter in known.items()}
+    values = {name: rule.read(parameters.get(name, rule.default)) for name, rule in builder.parameters.items()}
     if disagreements := builder.disagreements(values):
         raise ModelError(disagreements)
     return values

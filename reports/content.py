@@ -270,10 +270,16 @@ def _validation(dataset: Dataset) -> list[str]:
     if dataset.target is None:
         return ["The parts are those of the arrays; whether windows straddle their borders cannot be seen from them."]
     gap = dataset.lookback + dataset.spec.horizon - 1
+    scaling = "Scaling was fitted on training rows only."
+    if not len(dataset.val.windows):
+        scaling = (
+            "The exported model was trained on the training and the validation part together, which are listed as "
+            "training here, and its scaling was fitted there; in the search each fit was scaled by its own training."
+        )
     return [
         "The parts follow each other in time: training, validation, test.",
         f"No window straddles a border: {gap} steps lie between the last target of a part and the first of the next.",
-        "Scaling was fitted on training rows only.",
+        scaling,
         "Training and search saw the training and the validation part; the test part was kept for the winner.",
     ]
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from greentune.objectives.compile_cache import default_cache
 from greentune.objectives.runtime import worker_environment
+
+# Behind `nohup … &` a shell has Ctrl-C ignored, and every child inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for _name, _value in worker_environment("jax", cache=default_cache()).items():
     os.environ.setdefault(_name, _value)

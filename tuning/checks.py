@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from ..models.contract import Builder, ModelError
-from ..models.registry import builder_keys, complete, get_builder
+from ..models.contract import Builder, ModelError, complete, value_mistakes
+from ..models.registry import builder_keys, get_builder
 from ..storage.mistakes import nearest
 from .objective_names import objective_mistakes
 from .space import Choices, Range, Space, parse_space
 
 USUAL_SPLITS = 5
+
+_TRIED = 2000
 
 TRAINING_PARAMETERS = ("batch_size", "lookback", "feature_groups")
 """Names that may stand in a space beside the builder's own parameters."""
@@ -39,6 +42,14 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     return mistakes + [
         sentence for sentence in _value_mistakes(builder, space, fixed, groups) if sentence not in mistakes
     ]
+
+
+def training_mistakes(raw: Mapping[str, Any]) -> list[str]:
+    """What of the training section does not go together, in a study or a comparison."""
+    decay = _setting(raw, "training", "decay")
+    if isinstance(decay, int | float) and decay > 0 and _setting(raw, "training", "reduce_lr_patience") is not None:
+        return ["`training.decay` and `training.reduce_lr_patience` both set the learning rate. Use one of them."]
+    return []
 
 
 def _setting(raw: Mapping[str, Any], section: str, name: str) -> Any:
@@ -75,9 +86,6 @@ def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
             f"`validation.n_splits` counts the folds of expanding and sliding windows; got {n_splits} with "
             f"{method or 'holdout'}. Leave it out, or use --validation expanding."
         )
-    decay = _setting(raw, "training", "decay")
-    if isinstance(decay, int | float) and decay > 0 and _setting(raw, "training", "reduce_lr_patience") is not None:
-        found.append("`training.decay` and `training.reduce_lr_patience` both set the learning rate. Use one of them.")
     if (method not in (None, "holdout") or seeds != 1) and pruner not in (None, "none", "median"):
         found.append(
             f"`search.pruner` must be median or none where a trial has several fits; got {pruner!r}. Median then works "
@@ -110,8 +118,9 @@ def _name_mistakes(builder: Builder, declared: Mapping[str, Any], fixed: Mapping
 
 
 def _value_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], groups: Any) -> list[str]:
-    """Every choice and both ends of every range, tried on the builder's own rules."""
-    mistakes = _refused(builder, {name: value for name, value in fixed.items() if name not in TRAINING_PARAMETERS})
+    """Every choice and both ends of every range on the builder's own rules: one by one, then together."""
+    own = {name: value for name, value in fixed.items() if name not in TRAINING_PARAMETERS}
+    mistakes = value_mistakes(builder, own)
     for name, section in (("batch_size", "training"), ("lookback", "data")):
         if name in fixed:
             mistakes.append(f"`{name}` is no parameter of a model. Fix it as [{section}] {name}.")
@@ -124,16 +133,21 @@ def _value_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], gr
             if parameter.name in ("batch_size", "lookback"):
                 mistakes += _count_mistakes(parameter.name, value)
             elif parameter.name in builder.parameters:
-                mistakes += _refused(builder, {parameter.name: value})
-    return mistakes
+                mistakes += value_mistakes(builder, {parameter.name: value})
+    return mistakes or _disagreements(builder, space, own)
 
 
-def _refused(builder: Builder, parameters: Mapping[str, Any]) -> list[str]:
-    try:
-        complete(builder, parameters)
-    except ModelError as error:
-        return error.mistakes
-    return []
+def _disagreements(builder: Builder, space: Space, fixed: Mapping[str, Any]) -> list[str]:
+    """What is wrong with values taken together, in the first `_TRIED` points of a grid of all choices and ends."""
+    coarse = Space(tuple(Choices(p.name, tuple(p.ends), p.when) for p in space.parameters))
+    found: dict[str, None] = {}
+    for point in islice(coarse.grid(), _TRIED):
+        chosen = {name: value for name, value in point.items() if name in builder.parameters}
+        try:
+            complete(builder, {**fixed, **chosen})
+        except ModelError as error:
+            found |= dict.fromkeys(error.mistakes)
+    return list(found)
 
 
 def _count_mistakes(name: str, value: Any) -> list[str]:

@@ -67,7 +67,7 @@ def comparison_tables(asked: Mapping[str, Any], *, seeds: int, name: str | None)
     numbers = repeat_seeds(first if isinstance(first, int) else 0, seeds)
     tables = merge(
         {"data": sample_spec().model_dump(mode="json")} if packaged else {},
-        {"training": _TRAINING},
+        {"training": _usual_training(asked.get("training"))},
         {key: value for key, value in asked.items() if key not in _OF_A_SEARCH},
         {
             "study": name or (f"{asked['study']}-compare" if asked.get("study") else None),
@@ -85,6 +85,12 @@ def comparison_tables(asked: Mapping[str, Any], *, seeds: int, name: str | None)
         },
     )
     return tables, mistakes
+
+
+def _usual_training(asked: Any) -> dict[str, Any]:
+    """What the user does not say; who has the learning rate fall does not want it lowered on plateaus as well."""
+    falls = isinstance(asked, Mapping) and asked.get("decay")
+    return {name: value for name, value in _TRAINING.items() if not (falls and name == "reduce_lr_patience")}
 
 
 def read_entries(listed: Any) -> tuple[dict[str, Any], list[str]]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
-from .checks import USUAL_SPLITS, search_mistakes
+from .checks import USUAL_SPLITS, search_mistakes, training_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
 from .objective_names import Objective, settled
@@ -273,6 +273,7 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
         spec = StudySpec.model_validate(named)
     except ValidationError as error:
         mistakes += [explained(detail, StudySpec) for detail in error.errors()]
+    mistakes += training_mistakes(named)
     mistakes += entry_mistakes(named) if named.get("entries") else search_mistakes(named)
     if mistakes or spec is None:
         raise SpecError(mistakes)

@@ -140,7 +140,7 @@ def _search_line(result: TuneResult) -> str:
     snapshot = result.snapshot
     counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
     best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
-    return f"study    {snapshot.study}: {counts} in {duration(result.seconds)}{best}"
+    return f"study    {snapshot.study}: {counts}, {duration(result.seconds)} in all{best}"
 
 
 FRONT_LINES = 10

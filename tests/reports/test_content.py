@@ -11,6 +11,7 @@ from greentune.reports.evaluation import evaluate
 from greentune.reports.model_info import versions
 from greentune.storage.dataset import Dataset
 from greentune.storage.datasets import load_dataset
+from greentune.storage.source import without_validation
 
 from .conftest import Trained, small_spec, train
 
@@ -70,6 +71,13 @@ def test_facts_of_arrays(tiny_dataset: Dataset) -> None:
     assert facts.scaling == "unknown"
     assert facts.parts[0].n_left_out is None
     assert {meaning for _, meaning in facts.features} == {"as in the arrays"}
+
+
+def test_report_says_on_which_rows_scaling_was_fitted(trained: Trained) -> None:
+    assert "Scaling was fitted on training rows only." in content_of(trained).validation
+    told = " ".join(content_of(trained, dataset=without_validation(trained.dataset)).validation)
+    assert "training and the validation part together" in told
+    assert "training rows only" not in told
 
 
 def test_report_gathers_pictures_reading_and_limits(trained: Trained) -> None:

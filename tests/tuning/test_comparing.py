@@ -213,6 +213,14 @@ def test_file_for_a_search_serves_a_comparison_and_the_other_way_round() -> None
     assert (spec.study, spec.search.metric, spec.winner.fresh_seeds) == ("farm-compare", "val_mse", 0)
 
 
+def test_rate_that_falls_in_the_file_replaces_the_documented_lowering() -> None:
+    assert documented().training.reduce_lr_patience == 8
+    falling = documented(training={"decay": 0.4}).training
+    assert (falling.decay, falling.reduce_lr_patience) == (0.4, None)
+    with pytest.raises(SpecError, match="both set the learning rate"):
+        documented(training={"decay": 0.4, "reduce_lr_patience": 8})
+
+
 def test_entries_see_their_own_window_and_forecast_the_same_ones() -> None:
     spec = documented(compare=[{"name": "a"}, {"name": "b", "parameters": {"lookback": 48}}])
     assert longest(spec) == 48

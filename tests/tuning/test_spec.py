@@ -78,6 +78,16 @@ def test_own_data_have_no_time_limit() -> None:
         ({"study": "a/b"}, "`study`"),
         ({"seed": -1}, "`seed`"),
         ({"data": {"lokback": 3}}, "Did you mean 'lookback'?"),
+        ({"training": {"decay": 0.4, "reduce_lr_patience": 3}}, "both set the learning rate"),
+        (
+            {
+                "builder": "advanced_lstm",
+                "parameters": {"dropout_rates": [0.1, 0.2]},
+                "space": {"lstm_units": [[4, 3], [3]]},
+            },
+            "one rate for each LSTM layer; got [0.1, 0.2] for lstm_units=[3]",
+        ),
+        ({"builder": "advanced_lstm", "space": {"lstm_units": [[32], [32, 16]]}}, "for lstm_units=[32, 16]"),
         ({"validation": {"n_splits": 3}}, "got 3 with holdout"),
         ({"validation": {"method": "documented", "n_splits": 3}}, "got 3 with documented"),
         ({"validation": {"method": "expanding", "n_splits": 5000}}, "`validation.n_splits`"),
@@ -85,6 +95,26 @@ def test_own_data_have_no_time_limit() -> None:
 )
 def test_mistake_is_named_with_the_nearest_valid_name(tables: dict[str, Any], sentence: str) -> None:
     assert any(sentence in mistake for mistake in mistakes_of(**tables)), mistakes_of(**tables)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "space"),
+    [
+        ({"dropout_rates": 0.1}, {"lstm_units": [[32], [32, 16]]}),
+        ({}, {"lstm_units": [[32], [32, 16]], "dropout_rates": [0.0, 0.1]}),
+        ({"lstm_units": [4]}, {"dropout_rates": [[0.0], [0.1]]}),
+        (
+            {},
+            {
+                "lstm_units": [[4], [4, 3, 2]],
+                "dropout_rates": {"choices": [0.1], "when": {"lstm_units": "4"}},
+            },
+        ),
+    ],
+    ids=["fixed number", "searched numbers", "lists that fit", "only where the default does not fit"],
+)
+def test_number_of_layers_can_be_searched(fixed: dict[str, Any], space: dict[str, Any]) -> None:
+    assert spec_of(builder="advanced_lstm", parameters=fixed, space=space).space == space
 
 
 def test_all_mistakes_come_at_once() -> None:
