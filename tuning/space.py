@@ -14,10 +14,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from ..models.suggests import Suggests
 from ..storage.mistakes import nearest
 
 Scalar = None | bool | int | float | str
@@ -26,16 +27,6 @@ Point = dict[str, Any]
 
 _RANGE_KEYS = ("low", "high", "step", "log", "when")
 _CHOICE_KEYS = ("choices", "when")
-
-
-class Suggests(Protocol):
-    """The part of an Optuna trial that sampling needs."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float: ...
 
 
 @dataclass(frozen=True)
