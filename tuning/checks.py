@@ -16,6 +16,9 @@ USUAL_SPLITS = 5
 
 _TRIED = 2000
 
+LISTS = ("grid", "points")
+"""Samplers that propose nothing: all their points are known before."""
+
 TRAINING_PARAMETERS = ("batch_size", "lookback", "feature_groups")
 """Names that may stand in a space beside the builder's own parameters."""
 
@@ -35,6 +38,7 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     if _setting(raw, "search", "sampler") == "grid":
         mistakes += _uncountable(space)
     mistakes += objective_mistakes(raw.get("search")) + _validation_mistakes(raw) + _point_mistakes(raw, space)
+    mistakes += _first_mistakes(raw, space)
     if key not in builder_keys():
         return [*mistakes, f"`builder` must be a known model; got '{key}'. {nearest(key, builder_keys())}"]
     builder, groups = get_builder(key), _setting(raw, "data", "feature_groups") or {}
@@ -62,16 +66,29 @@ def _point_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
     sampler, points = _setting(raw, "search", "sampler"), _setting(raw, "search", "points")
     if (sampler == "points") != bool(points):
         return ["`search.points` and the sampler points come together. Give both, or neither."]
+    return _outside("points", points, space)
+
+
+def _first_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
+    """What is tried first needs a sampler that proposes points; names and values must be those of the space."""
+    sampler, first = _setting(raw, "search", "sampler"), _setting(raw, "search", "first")
+    if first and sampler in LISTS:
+        return [f"`search.first` goes before the points of a sampler; {sampler} has a list of its own. Leave one out."]
+    return _outside("first", first, space)
+
+
+def _outside(setting: str, points: Any, space: Space) -> list[str]:
+    """A sentence for each name of the points that the space does not know, and each value that lies outside."""
     if not isinstance(points, list | tuple):
         return []
     known, found = {parameter.name: parameter for parameter in space.parameters}, []
     for number, point in enumerate(points):
         for name, value in point.items() if isinstance(point, Mapping) else ():
-            parameter = known.get(name)
+            parameter, where = known.get(name), f"`search.{setting}[{number}]"
             if parameter is None:
-                found.append(f"`search.points[{number}]` names '{name}'. {nearest(str(name), list(known))}")
+                found.append(f"{where}` names '{name}', which is not searched. {nearest(str(name), list(known))}")
             elif not parameter.holds(value):
-                found.append(f"`search.points[{number}].{name}` must lie in the space; got {value!r}.")
+                found.append(f"{where}.{name}` must be {parameter.rule}; got {value!r}. Change it, or widen the space.")
     return found
 
 

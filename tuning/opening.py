@@ -39,6 +39,7 @@ class Opened:
         told: results of an earlier run that the database got only now.
         changed: what this opening changed in its queue.
         audit: what was checked of the data.
+        notes: sentences on what this opening made of the specification.
     """
 
     study: optuna.Study
@@ -50,6 +51,7 @@ class Opened:
     told: int
     changed: queue.Reconciled
     audit: Audit
+    notes: tuple[str, ...] = ()
 
 
 def open_study(
@@ -81,18 +83,20 @@ def open_study(
     check(database)
     fleet.ensure_table(database)
     folder = out_folder / spec.study
+    asked, notes = spec, tuple[str, ...]()
     with named_lock(database.engine, spec.study):
         created = not records.exists(database, spec.study)
         if created:
             study, spec = _create(database, spec, dataset, found, folder, artifacts or folder / "artifacts")
         else:
             study, spec = _go_on(database, spec, dataset)
+            notes = _first_stands(asked, spec)
     writable(folder)
     told = spool.replay(database, url)
     timeout = spec.search.timeout if start_clock else None
     records.begin_run(study, now=fleet.now(database), timeout=timeout)
     changed = queue.reconcile(study, database, queue.plan(spec), spec.run)
-    return Opened(study, database, url, spec, folder, created, told, changed, found)
+    return Opened(study, database, url, spec, folder, created, told, changed, found, notes)
 
 
 def writable(folder: Path) -> Path:
@@ -203,6 +207,15 @@ def _go_on(database: ResilientStorage, spec: StudySpec, dataset: Dataset) -> tup
     extend(database, study._study_id, resumed.parsed_space())
     records.write_spec(study, resumed)
     return study, resumed
+
+
+def _first_stands(asked: StudySpec, stored: StudySpec) -> tuple[str, ...]:
+    """What to say where a study has begun with other points than those that are asked for now."""
+    first = asked.search.first
+    if first == stored.search.first[: len(first)]:
+        return ()
+    study = stored.study
+    return (f"search.first: {study} keeps the points that it began with; `tune enqueue --study {study}` adds others",)
 
 
 def _naming(spec: StudySpec) -> str:

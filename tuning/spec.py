@@ -34,8 +34,10 @@ Method = Literal["holdout", "expanding", "sliding", "documented"]
 Rule = Literal["one-se", "best", "ensemble"]
 
 DEFAULT_TRIALS = 40
-_EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain", "data.path")
-"""What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not).
+_BUDGETS = ("search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain")
+_EXTENDABLE = ("study", *_BUDGETS, "search.first", "data.path")
+"""What may differ when a study is gone on with: how long to search, where the data lie (their bytes may not), and what
+is tried first, where that of the study stands.
 
 The sections `run` and `winner` may differ too, and the space may grow (see :mod:`.extension`)."""
 
@@ -55,6 +57,7 @@ class SearchSpec(_Section):
         objectives: what is minimised, see :mod:`.objective_names`: an error, which settles the metric, and what else
             shall be small; none: the metric alone.
         points: of the sampler ``points``, which works off a list: parameters by name.
+        first: points that are tried before the sampler proposes any, among the `trials`; it fills in what they lack.
         trials: how many; None: all points of a grid or a list, otherwise 40.
         timeout: seconds of wall time after which no new trial begins; running ones are finished.
         worker_seconds: seconds of all workers together after which no new trial begins.
@@ -66,6 +69,7 @@ class SearchSpec(_Section):
     metric: Metric = "val_mse"
     objectives: tuple[Objective, ...] = ()
     points: tuple[dict[str, Any], ...] = ()
+    first: tuple[dict[str, Any], ...] = ()
     trials: Annotated[int, Field(ge=1)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
     worker_seconds: Annotated[float, Field(gt=0)] | None = None

@@ -124,7 +124,7 @@ def tune(
     until = None if spec.search.timeout is None else time.time() + spec.search.timeout
     launch = launcher(opened, asked, before.waiting)
     with Progress(epochs=spec.training.epochs, until=until, workers=launch.workers, quiet=quiet) as progress:
-        for line in (*opened.audit.lines(), _opening(opened, before, launch.workers)):
+        for line in (*opened.audit.lines(), *opened.notes, _opening(opened, before, launch.workers)):
             progress.say(line)
         ended = launch.run(progress)
     snapshot = take_snapshot(opened.study)
