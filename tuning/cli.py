@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from ..storage.mistakes import Mistake
-from . import cli_compare, cli_data, cli_fleet, cli_results
+from . import cli_compare, cli_data, cli_fleet, cli_results, cli_study
 from . import options as o
+from . import options_code as c
 from . import options_judging as j
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
@@ -81,6 +82,9 @@ def run(
     scaling: o.ScalingOption = None,
     trust_scaler: o.TrustScalerOption = None,
     builder: o.BuilderOption = None,
+    hypermodel: c.HypermodelOption = None,
+    objective_function: c.ObjectiveFunctionOption = None,
+    direction: c.DirectionOption = None,
     sampler: o.SamplerOption = None,
     pruner: o.PrunerOption = None,
     metric: o.MetricOption = None,
@@ -116,6 +120,7 @@ def run(
     address: o.AddressOption = None,
     gpus_per_worker: o.GpusPerWorkerOption = 0.0,
     artifacts: o.ArtifactsOption = None,
+    accept_code: c.AcceptCodeOption = False,
     study: o.StudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
@@ -139,6 +144,9 @@ def run(
             "seed": seed,
             "backend": backend,
             "builder": builder,
+            "hypermodel": hypermodel,
+            "objective_function": objective_function,
+            "search.directions": direction,
             "data.path": data,
             "data.target": target,
             "data.timestamp": timestamp,
@@ -193,11 +201,13 @@ def run(
         address=address,
         gpus_per_worker=gpus_per_worker,
     )
-    result = studies.tune(raw, storage=storage, out=out, machines=machines, artifacts=artifacts, quiet=quiet)
+    result = studies.tune(
+        raw, storage=storage, out=out, machines=machines, artifacts=artifacts, accept_code=accept_code, quiet=quiet
+    )
     print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if result.delivered is None:
+    if not result.succeeded:
         raise typer.Exit(EXIT_NO_WINNER)
 
 
@@ -218,5 +228,6 @@ for _command in (
 ):
     app.command()(_command)
 app.command(hidden=True)(cli_fleet.work)
+app.command(hidden=True)(cli_study.probe)
 app.command(hidden=True)(cli_results.deliver)
 app.command(hidden=True)(cli_compare.judge)

@@ -62,6 +62,8 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     with no other builder; otherwise the builder's own search space.
     """
     asked = merge(config, options)
+    if asked.get("objective_function") is not None:  # no data, no model: nothing of ours to begin with
+        return merge({"search": {"metric": "value"}}, asked)
     layers: list[Mapping[str, Any]] = []
     data = asked.get("data", {})
     packaged = isinstance(data, Mapping) and "path" not in data
@@ -70,10 +72,11 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     search = asked.get("search", {})
     sampler = search.get("sampler") if isinstance(search, Mapping) else None
     key = asked.get("builder", "stacked_lstm")
-    if sampler == "grid" and "space" not in asked and key == DOCUMENTED_GRID["builder"]:
+    users = asked.get("hypermodel") is not None
+    if sampler == "grid" and "space" not in asked and key == DOCUMENTED_GRID["builder"] and not users:
         layers.append(DOCUMENTED_GRID)
     else:
-        if "space" not in asked and key in builder_keys():
+        if "space" not in asked and key in builder_keys() and not users:
             fixed = asked.get("parameters", {})
             space = {name: entry for name, entry in get_builder(key).space.items() if name not in fixed}
             layers.append({"space": space})
