@@ -108,8 +108,12 @@ def _point_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
 def _first_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
     """What is tried first needs a sampler that proposes points; names and values must be those of the space."""
     sampler, first = _setting(raw, "search", "sampler"), _setting(raw, "search", "first")
-    if first and sampler in LISTS:
-        return [f"`search.first` goes before the points of a sampler; {sampler} has a list of its own. Leave one out."]
+    if sampler in LISTS:
+        return [
+            f"`search.{name}` goes before the points of a sampler; {sampler} has a list of its own. Leave one out."
+            for name in ("first", "start_from")
+            if _setting(raw, "search", name)
+        ]
     return _outside("first", first, space, draws=runs_user_code(raw))
 
 

@@ -15,6 +15,7 @@ from ..storage.mistakes import Mistake
 from . import cli_compare, cli_data, cli_fleet, cli_results, cli_study
 from . import options as o
 from . import options_code as c
+from . import options_first as f
 from . import options_judging as j
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
@@ -96,6 +97,8 @@ def run(
     top: j.TopOption = None,
     fresh_seeds: j.FreshSeedsOption = None,
     refit: j.RefitOption = None,
+    start_from: f.StartFromOption = None,
+    start_best: f.StartBestOption = None,
     trials: o.TrialsOption = None,
     timeout: o.TimeoutOption = None,
     epochs: o.EpochsOption = None,
@@ -172,6 +175,8 @@ def run(
             "winner.top": top,
             "winner.fresh_seeds": fresh_seeds,
             "final.refit": refit,
+            "search.start_from": start_from,
+            "search.start_best": start_best,
             "search.trials": trials,
             "search.timeout": timeout,
             "search.worker_seconds": worker_seconds,

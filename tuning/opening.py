@@ -18,7 +18,7 @@ from ..storage.dataset import Dataset
 from ..storage.locks import named_lock
 from ..storage.rdb import open_storage
 from ..storage.resilient import ResilientStorage
-from . import queue, records
+from . import queue, records, warm_start
 from .extension import extend, extended_space
 from .look_over import look_over
 from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences
@@ -77,7 +77,7 @@ def open_study(
     Raises:
         Mistake: everything that the user can put right, all at once.
     """
-    checked = look_over(raw, mistakes or [])
+    checked = look_over(raw, [*(mistakes or []), *warm_start.start_mistakes(raw, storage, out)])
     spec, dataset, notes = checked.spec, checked.dataset, checked.notes
     out_folder = writable(out)
     url = storage_url(find_storage(storage) or out_folder / records.DATABASE)
@@ -89,6 +89,8 @@ def open_study(
     with named_lock(database.engine, spec.study):
         created = not records.exists(database, spec.study)
         if created:
+            spec, mapped = warm_start.started(database, spec, "" if dataset is None else dataset.unit)
+            notes += mapped
             study, spec = _create(database, spec, dataset, checked.audit, folder, artifacts or folder / "artifacts")
         else:
             study, spec = _go_on(database, spec, dataset, accept_code=accept_code)
@@ -146,7 +148,7 @@ def _go_on(
     stored = records.read_spec(study)
     if accept_code:
         stored = stored.model_copy(update={"code": spec.code})
-    found = differences(stored, spec)
+    found = differences(stored, spec) + warm_start.started_otherwise(stored, spec)
     if found:
         raise SpecError(
             f"The study '{spec.study}' exists with another specification: {'; '.join(found)}. "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from ..models.registry import builder_keys, get_builder
 from ..models.suggests import Suggests
 from ..objectives.cross_validation import CrossResult, Cut, Hooks, cross_validate
 from ..objectives.latency import latency_ms
@@ -81,6 +82,8 @@ def model_of(spec: StudySpec, point: Mapping[str, Any], dataset: Dataset, trial:
     """
     ours = declared(spec, point)
     builder, parameters, _ = prepared(spec, ours)
+    if spec.hypermodel is None and builder in builder_keys():
+        return Bound(get_builder(builder), parameters)
     if spec.entries:
         trial = Nothing()
     elif trial is None:

@@ -35,6 +35,7 @@ class SearchSpec(Section):
         directions: of the values of an objective function; none: its one value is minimised.
         points: of the sampler ``points``, which works off a list: parameters by name.
         first: points that are tried before the sampler proposes any, among the `trials`; it fills in what they lack.
+        start_from: a study of this database whose `start_best` best points come first as well (see :mod:`.warm_start`).
         trials: how many; None: all points of a grid or a list, otherwise 40.
         timeout: seconds of wall time after which no new trial begins; running ones are finished.
         worker_seconds: seconds of all workers together after which no new trial begins.
@@ -48,6 +49,8 @@ class SearchSpec(Section):
     objectives: tuple[Objective, ...] = ()
     points: tuple[dict[str, Any], ...] = ()
     first: tuple[dict[str, Any], ...] = ()
+    start_from: Annotated[str, Field(min_length=1)] | None = None
+    start_best: Annotated[int, Field(ge=1)] = 5
     trials: Annotated[int, Field(ge=1)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
     worker_seconds: Annotated[float, Field(gt=0)] | None = None

@@ -37,7 +37,7 @@ from .space import Space, parse_space
 
 DEFAULT_TRIALS = 40
 _BUDGETS = ("search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain")
-_EXTENDABLE = ("study", *_BUDGETS, "search.first", "data.path")
+_EXTENDABLE = ("study", *_BUDGETS, "search.first", "search.start_from", "search.start_best", "data.path")
 """What may differ when a study is gone on with: how long to search, where the data lie (their bytes may not), and what
 is tried first, where that of the study stands.
 

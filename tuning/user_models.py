@@ -15,7 +15,7 @@ import optuna
 
 from ..models import user_code
 from ..models.contract import Builder, Builds, ModelError
-from ..models.registry import builder_keys, get_builder
+from ..models.registry import builder_keys
 from ..models.suggests import Suggests
 from ..storage.mistakes import Mistake
 from .entries import ENTRY
@@ -146,10 +146,10 @@ def bind(
     trial: Suggests,
     shape: tuple[int, int, int],
 ) -> Bound:
-    """The model of a trial.
+    """The model of a trial whose code is the user's.
 
     Args:
-        key: of the builder.
+        key: of the builder, where it is no HyperModel.
         parameters: what the study fixes and its space has drawn.
         trial: what the user's code draws the rest from.
         shape: lookback, features, outputs.
@@ -157,8 +157,6 @@ def bind(
     Raises:
         ModelError: the user's code is not what it must be.
     """
-    if spec.hypermodel is None and key in builder_keys():
-        return Bound(get_builder(key), parameters)
     given = Given(trial, parameters)
     if spec.hypermodel is not None:
         from ..models import hypermodel, keras_tuner
