@@ -8,21 +8,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .comparing import ComparisonResult, compare
     from .machine import Machines
+    from .result import TuneResult, load_result
     from .spec import SpecError, StudySpec, parse_spec
-    from .study import TuneResult, tune
+    from .study import tune
 
 _HOMES = {
     "ComparisonResult": "comparing",
     "Machines": "machine",
     "SpecError": "spec",
     "StudySpec": "spec",
-    "TuneResult": "study",
+    "TuneResult": "result",
     "compare": "comparing",
+    "load_result": "result",
     "parse_spec": "spec",
     "tune": "study",
 }
 
-__all__ = ["ComparisonResult", "Machines", "SpecError", "StudySpec", "TuneResult", "compare", "parse_spec", "tune"]
+__all__ = [
+    "ComparisonResult",
+    "Machines",
+    "SpecError",
+    "StudySpec",
+    "TuneResult",
+    "compare",
+    "load_result",
+    "parse_spec",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..storage.mistakes import Mistake
 from .cluster_machine import describe_machine
+from .interrupts import in_main_thread
 
 LOCAL = "local"
 """The address of a Ray that is started for one run, on this machine alone."""
@@ -76,7 +77,8 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-        signal.signal(signal.SIGTERM, handler)
+        if in_main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def address_mistakes(address: str) -> list[str]:

@@ -26,9 +26,9 @@ from .machine import Machines
 from .opening import Opened, open_study, writable
 from .point import SEED
 from .progress import Progress
+from .records import DEFAULT_OUT
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
-from .study import DEFAULT_OUT
 from .supervisor import Outcome
 from .wording import counted
 

@@ -28,12 +28,17 @@ class DeliveryError(Mistake):
 
 def earlier(spec: StudySpec, folder: Path, snapshot: Snapshot) -> dict[str, Any] | None:
     """What an earlier run delivered, if it is still there and nothing has changed on which it rests."""
+    found = last(folder)
+    return found if found is not None and found.get("basis") == basis(spec, snapshot) else None
+
+
+def last(folder: Path) -> dict[str, Any] | None:
+    """What was delivered last, if it is still there; whatever has changed since."""
     try:
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    there = all(Path(found.get(name, "")).exists() for name in ("bundle", "report"))
-    return found if found.get("basis") == basis(spec, snapshot) and there else None
+    return found if all(Path(found.get(name, "")).exists() for name in ("bundle", "report")) else None
 
 
 def basis(spec: StudySpec, snapshot: Snapshot) -> dict[str, Any]:

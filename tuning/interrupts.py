@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ from types import FrameType
 
 SAME_SECONDS = 1.0
 """Signals that come so close are one: a scheduler sends them to the group and to each process."""
+
+
+def in_main_thread() -> bool:
+    """Whether handlers may be set: Python has signals in the main thread only."""
+    return threading.current_thread() is threading.main_thread()
 
 
 class Interrupts:
@@ -26,7 +32,10 @@ class Interrupts:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Inside, the signals are counted instead of ending the process."""
+        """Inside, the signals are counted instead of ending the process; outside the main thread none arrive."""
+        if not in_main_thread():
+            yield
+            return
         before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -29,7 +30,9 @@ class Progress:
     """
 
     def __init__(self, *, epochs: int, until: float | None, workers: int, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
+        # Notebooks pretend to be terminals (FORCE_COLOR), and rich would show HTML in them: they get plain lines.
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._console = Console(stderr=True, quiet=quiet, force_terminal=terminal, force_jupyter=False)
         self._epochs, self._until, self._workers = epochs, until, workers
         self._live: Live | None = None
         self._said: tuple[int, float] = (-1, 0.0)

@@ -25,6 +25,8 @@ FRESH = ".fresh"
 
 DATABASE = "greentune.db"
 """The SQLite file in a folder of runs, where no other storage is named."""
+DEFAULT_OUT = "runs"
+"""The folder of runs, where no other is named."""
 
 SPEC, UNIT, FINGERPRINT = "greentune:spec", "greentune:unit", "greentune:fingerprint"
 STOPPED, CONTROL = "greentune:stopped", "greentune:control"

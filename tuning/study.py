@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,69 +18,15 @@ from .finishing import finish
 from .launch import check_connections, launcher, machine_mistakes
 from .machine import Machines
 from .opening import Opened, open_study
-from .pareto import front_rows
 from .presets import with_preset
 from .progress import Progress
+from .records import DEFAULT_OUT
+from .result import TuneResult, result_of
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
 from .supervisor import Outcome
 from .user_models import model_name
 from .wording import best_text, counted, duration
-
-DEFAULT_OUT = "runs"
-
-
-@dataclass(frozen=True)
-class TuneResult:
-    """What a run left behind.
-
-    Attributes:
-        spec: the specification, as it stands in the study.
-        snapshot: counts and the best trial at the end.
-        table: CSV of all trials.
-        agreement: of a grid: whether penalty and forecast error agree on the best point.
-        pareto: with several objectives the trials on the Pareto front, the smallest error first.
-        delivered: figures and places of the retrained winner; None when there is no winner yet.
-        interrupted: somebody pressed Ctrl-C; the same command goes on.
-        added: tickets that this run added to the queue.
-    """
-
-    storage: str
-    folder: Path
-    spec: StudySpec
-    snapshot: Snapshot
-    table: Path
-    agreement: str | None
-    delivered: dict[str, Any] | None
-    interrupted: bool
-    added: int
-    seconds: float
-    pareto: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether there is a winner; of an objective function, whether any trial has a value."""
-        return self.delivered is not None or (self.spec.objective_function is not None and self.snapshot.done > 0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``--json``."""
-        return {
-            "study": self.spec.study,
-            "storage": self.storage,
-            "folder": str(self.folder),
-            "trials": {name: getattr(self.snapshot, name) for name in _COUNTS},
-            "best": self.snapshot.to_json()["best"],
-            "table": str(self.table),
-            "agreement": self.agreement,
-            "interrupted": self.interrupted,
-            "added": self.added,
-            "seconds": round(self.seconds, 1),
-            **({"pareto": list(self.pareto)} if self.pareto else {}),
-            **(self.delivered or {}),
-        }
-
-
-_COUNTS = ("done", "running", "pruned", "failed", "waiting", "requeued")
 
 
 def tune(
@@ -146,24 +92,16 @@ def tune(
         progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
         if ended is Outcome.FINISHED and delivers:
             delivered = finish(opened, asked, again=False, quiet=quiet, say=progress.say)
-    return TuneResult(
-        storage=redact(opened.url),
-        folder=folder,
-        spec=spec,
-        snapshot=snapshot,
-        table=results,
-        agreement=table.agreement(opened.study) if spec.search.sampler == "grid" else None,
+    return result_of(
+        opened.study,
+        spec,
+        folder,
+        opened.url,
         delivered=delivered,
         interrupted=ended is not Outcome.FINISHED or (delivers and snapshot.best is not None and delivered is None),
         added=opened.changed.added,
         seconds=time.monotonic() - began,
-        pareto=_pareto(opened),
     )
-
-
-def _pareto(opened: Opened) -> tuple[dict[str, Any], ...]:
-    several = len(opened.spec.search.value_names) > 1
-    return tuple(front_rows(opened.study.get_trials(deepcopy=False), opened.spec)) if several else ()
 
 
 def _opening(opened: Opened, before: Snapshot, workers: int) -> str:

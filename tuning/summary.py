@@ -12,7 +12,7 @@ from .wording import best_text, counted, duration
 
 if TYPE_CHECKING:
     from ..storage.fleet import Worker
-    from .study import TuneResult
+    from .result import TuneResult
 
 
 def summary(result: TuneResult) -> str:
@@ -142,7 +142,8 @@ def _search_line(result: TuneResult) -> str:
     snapshot = result.snapshot
     counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
     best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
-    return f"study    {snapshot.study}: {counts}, {duration(result.seconds)} in all{best}"
+    took = "" if result.seconds is None else f", {duration(result.seconds)} in all"
+    return f"study    {snapshot.study}: {counts}{took}{best}"
 
 
 FRONT_LINES = 10
@@ -173,5 +174,7 @@ def _best_lines(result: TuneResult) -> list[str]:
 
 
 def _nothing_to_deliver(snapshot: Snapshot) -> str:
+    if snapshot.best is not None:
+        return f"No winner is delivered yet: tune export --study {snapshot.study} makes one of what there is."
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
     return f"No trial is complete, so there is no winner. Failed trials by reason: {reasons or 'none'}; see the logs."

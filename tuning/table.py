@@ -6,8 +6,9 @@ import csv
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -15,14 +16,25 @@ from optuna.trial import FrozenTrial, TrialState
 from . import records
 from .pareto import by_value, error_of, front
 from .shown import parameter_names, parameters_of
-from .space import labels
+from .space import label
 from .spec import StudySpec
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIMES = ("started", "ended")
 _MEASURED = ("val_loss", "val_mse", "val_rmse", "val_mae")
 
 
 def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
-    """One row a trial with a result: parameters (lists as labels), values of the best epoch, when and how long.
+    """The rows of the CSV: those of :func:`full_rows` without times, lists as labels, what is missing empty."""
+    return [
+        {name: _text(name, value) for name, value in row.items() if name not in TIMES} for row in full_rows(study, spec)
+    ]
+
+
+def full_rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
+    """One row a trial with a result: parameters, values of the best epoch, how long it took, when (UTC).
 
     A grid has its COMPLETE trials only, best first, so exactly one row a point. ``best_epoch`` counts from 1,
     ``val_rmse_<unit>`` is in the unit of the data, the other errors are in scaled units. With several objectives
@@ -44,8 +56,34 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
 
 def write_table(study: optuna.Study, spec: StudySpec, folder: Path) -> Path:
     """Write the table into the folder of the study, under the name that fits its sampler."""
-    name = "grid_results.csv" if spec.search.sampler == "grid" else "trials.csv"
-    return write_csv(folder / name, rows(study, spec))
+    return write_csv(table_path(spec, folder), rows(study, spec))
+
+
+def table_path(spec: StudySpec, folder: Path) -> Path:
+    """Where :func:`write_table` writes."""
+    return folder / ("grid_results.csv" if spec.search.sampler == "grid" else "trials.csv")
+
+
+def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Rows in plain values, None for what is missing, as columns of fitting types."""
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """A column; whole numbers and booleans of which some are missing keep their type."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {datetime}:
+        return pd.to_datetime(pd.Series(values), utc=True)
+    if None in values and kinds in ({int}, {bool}):
+        return pd.array(values, dtype="Int64" if kinds == {int} else "boolean")
+    if kinds and kinds <= {int, float}:
+        return pd.Series(values, dtype="int64" if kinds == {int} else "float64")
+    return pd.Series(values)
 
 
 def write_csv(path: Path, table: Sequence[dict[str, Any]]) -> Path:
@@ -87,8 +125,8 @@ def _row(trial: FrozenTrial, spec: StudySpec, unit: str, names: Sequence[str], *
     row: dict[str, Any] = {"trial": trial.number}
     if spec.search.sampler != "grid":
         row |= {"state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}
-    point = labels(parameters_of(trial, spec.parsed_space()))
-    row |= {name: point.get(name, "") for name in names}
+    point = parameters_of(trial, spec.parsed_space())
+    row |= {name: point.get(name) for name in names}
     if trial.state is TrialState.PRUNED:
         row[f"{spec.search.metric}_when_pruned"] = error_of(trial)
     if trial.state is TrialState.PRUNED and spec.objective_function is None:
@@ -99,11 +137,20 @@ def _row(trial: FrozenTrial, spec: StudySpec, unit: str, names: Sequence[str], *
         row[first] = error_of(trial)
     if further:
         measured = [int(value) if value.is_integer() else value for value in (trial.values or ())[1:]]
-        row |= dict(zip(further, measured, strict=False)) | {"pareto": "yes" if pareto else ""}
+        row |= dict(zip(further, measured, strict=False)) | {"pareto": pareto}
     if spec.objective_function is None:
-        row["best_epoch"] = "" if best_epoch is None else best_epoch + 1
-    row["seconds"] = trial.user_attrs.get("seconds", "")
-    return row
+        row["best_epoch"] = None if best_epoch is None else best_epoch + 1
+    row["seconds"] = trial.user_attrs.get("seconds")
+    times = (
+        None if time is None else time.replace(tzinfo=UTC) for time in (trial.datetime_start, trial.datetime_complete)
+    )
+    return row | dict(zip(TIMES, times, strict=True))
+
+
+def _text(name: str, value: Any) -> Any:
+    if name == "pareto":
+        return "yes" if value else ""
+    return "" if value is None else label(value)
 
 
 def _value(trial: FrozenTrial, name: str) -> str:

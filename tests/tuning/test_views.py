@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +126,27 @@ def test_plain_lines_come_when_a_trial_has_ended(capsys: pytest.CaptureFixture[s
     said = capsys.readouterr()
     assert [line.split("] ")[1].split(",")[0] for line in said.err.splitlines()] == ["done 0", "done 1", "done 2"]
     assert said.out == ""
+
+
+NOTEBOOK = """
+import builtins, sys, types
+class ZMQInteractiveShell: pass
+builtins.get_ipython = ZMQInteractiveShell
+display = types.ModuleType("IPython.display")
+display.display = lambda *_: None
+sys.modules["IPython"] = types.ModuleType("IPython")
+sys.modules["IPython.display"] = display
+from greentune.tuning.progress import Progress
+with Progress(epochs=5, until=None, workers=1) as progress:
+    progress.say("searching")
+"""
+
+
+def test_notebook_gets_plain_lines_on_standard_error() -> None:
+    """Its kernel sets FORCE_COLOR and its standard error is no terminal; rich would show HTML, or nothing, in it."""
+    colored = os.environ | {"FORCE_COLOR": "1", "CLICOLOR": "1"}
+    ended = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, env=colored, check=True)
+    assert (ended.stdout, ended.stderr) == ("", "searching\n")
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
