@@ -72,7 +72,7 @@ def _notes(found: Pareto) -> list[str]:
         notes.append("The exported model does not lie on the front: it was asked for.")
     if "latency_ms" in found.names:
         notes.append(
-            "Latency is the time of one forecast of one window, the fastest of a hundred, in the worker that trained the "
-            "trial; it holds for that machine only, and changes a little from time to time."
+            "Latency is the time of one forecast of one window, the fastest of a hundred, in the worker that trained "
+            "the trial; it holds for that machine only, and changes a little from time to time."
         )
     return notes

@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 
 RUN = ("sh", "python")
 """Languages of blocks that are run; with a file name the block is written instead."""
-WRITTEN = ("toml", "python", "sql", "csv")
+WRITTEN = ("toml", "python")
 SHOWN = ("console", "text")
 """Not run: what needs other machines, and drawings."""
 PRINTED = "printed"
@@ -114,8 +114,5 @@ def anchors(headings: list[str]) -> list[str]:
 
 def _block(page: str, line: int, info: str, content: str) -> Block:
     language, _, named = info.strip().partition(" ")
-    first, _, rest = content.partition("\n")
-    marked = _FILE.match(first)
-    if marked:
-        return Block(page, line, language, marked.group(1), rest if language == "csv" else content)
-    return Block(page, line, language, named.strip() or None, content)
+    marked = _FILE.match(content.partition("\n")[0])
+    return Block(page, line, language, marked.group(1) if marked else named.strip() or None, content)
