@@ -79,6 +79,7 @@ class Sandbox:
         Raises:
             BlockFailed: the first that fails.
         """
+        __tracebackhide__ = True  # what failed stands in the page, not here
         took: dict[str, float] = {}
         printed = ""
         for block in blocks:
@@ -101,6 +102,7 @@ class Sandbox:
         Returns:
             what it printed, both streams in order.
         """
+        __tracebackhide__ = True
         # -x: the output says which of several lines failed. Python reads from an argument, with the folder on its path.
         command = ["sh", "-eux", "-c"] if block.language == "sh" else [sys.executable, "-c"]
         log = self.tools / "output"
