@@ -151,13 +151,21 @@ def _model_mistakes(
             f"{name} must return a compiled model; this one is not. Call model.compile(optimizer=…, loss=…) before."
         ]
     try:
-        found = model.compute_output_shape((None, *input_shape))
+        found = _output_shape(model, input_shape)
     except (ValueError, TypeError, RuntimeError) as error:
         return [f"{name} must take windows of shape (None, {input_shape[0]}, {input_shape[1]}): {error}"]
     if _shape(found) != (None, n_outputs):
         way_out = f"End it with Dense({n_outputs}), after the sequence is gone (return_sequences=False)."
         return [f"{name} must return a model with outputs of shape (None, {n_outputs}); it has {found}. {way_out}"]
     return []
+
+
+def _output_shape(model: keras.Model, input_shape: tuple[int, int]) -> Any:
+    """As the layers say it, or as a window of zeros shows it where they do not say (subclasses of Model)."""
+    try:
+        return model.compute_output_shape((None, *input_shape))
+    except NotImplementedError:
+        return (None, *model(np.zeros((1, *input_shape), np.float32)).shape[1:])
 
 
 def _shape(found: Any) -> Any:

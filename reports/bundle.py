@@ -84,7 +84,7 @@ def write_bundle(
     writers: dict[str, Callable[[Path], object]] = {
         layout.MODEL: model.save,
         layout.WEIGHTS: _weights,
-        layout.ARCHITECTURE: lambda path: _write(path, model.to_json(indent=2) + "\n"),
+        layout.ARCHITECTURE: lambda path: _write(path, _architecture(model) + "\n"),
         layout.SAVED_MODEL: lambda path: _saved_model(path, model, dataset, information),
         layout.SCALERS: lambda path: _write(path, to_text(scalers_json(dataset))),
         layout.SCALERS_JOBLIB: lambda path: _joblib(path, dataset),
@@ -142,6 +142,13 @@ def unit_suffix(unit: str) -> str:
 
 class _Probed(Exception):
     """Leaves the probing block of `check_folder`, so that its folder is removed again."""
+
+
+def _architecture(model: Any) -> str:
+    try:
+        return str(model.to_json(indent=2))
+    except (NotImplementedError, TypeError, ValueError) as error:  # a user's class that says nothing of itself
+        return to_text({"class": type(model).__name__, "not_described": str(error).splitlines()[0]})
 
 
 def _weights(path: Path) -> None:

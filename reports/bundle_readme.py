@@ -49,7 +49,7 @@ scalers = json.load(open("{layout.SCALERS}"))
 scaled = model.predict(x)
 {_unscale(data)}
 ```
-
+{_own_code(model)}
 ## With TensorFlow alone
 
 ```python
@@ -99,3 +99,12 @@ def _unscale(data: Mapping[str, Any]) -> str:
     if data["unit"] == "scaled units":
         return "# no scaler of the target is known: the forecast stays in scaled units"
     return f"y = scaled * scalers['y']['scale'] + scalers['y']['offset']   # {data['unit']}"
+
+
+def _own_code(model: Mapping[str, Any]) -> str:
+    names = model.get("own_layers") or ()
+    if not names:
+        return ""
+    return f"""
+Import the code of {", ".join(names)} before: Keras needs it. Without it use the SavedModel, as greentune does.
+"""

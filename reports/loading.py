@@ -108,6 +108,9 @@ def read_scalers(folder: Path) -> tuple[LinearScaler | None, LinearScaler | None
 def load_model(folder: Path, information: dict[str, Any]) -> Any:
     """The Keras model, not compiled, with safe mode on: nothing in the file is executed.
 
+    A model with layers of the user's own is loaded by Keras where their code was imported before. Otherwise the same
+    model comes from its SavedModel, which forecasts through TensorFlow and needs no code.
+
     Raises:
         BundleError: the file is missing or broken, or the model does not fit what ``model_info.json`` says.
     """
@@ -120,6 +123,10 @@ def load_model(folder: Path, information: dict[str, Any]) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises ValueError, TypeError, KeyError, OSError, BadZipFile … for a broken file
+        if (information.get("model") or {}).get("own_layers") and (folder / layout.SAVED_MODEL).is_dir():
+            from .saved_model import ServedModel
+
+            return ServedModel(folder / layout.SAVED_MODEL)
         reason = str(error).strip().splitlines()
         raise BundleError(
             f"{path} must be a model that Keras {keras.__version__} loads: "
@@ -128,13 +135,21 @@ def load_model(folder: Path, information: dict[str, Any]) -> Any:
         ) from error
     data = information.get("data") or {}
     expected = (data.get("lookback"), data.get("n_features"), data.get("n_outputs"))
-    found = (*tuple(model.input_shape)[1:], tuple(model.output_shape)[-1])
-    if found != expected:
+    found = _shape_of(model)
+    if found is not None and found != expected:
         raise BundleError(
             f"{layout.MODEL} must fit {layout.MODEL_INFO} (lookback, features, outputs = {expected}); it has {found}. "
             f"The files come from different bundles. {_AGAIN}"
         )
     return model
+
+
+def _shape_of(model: Any) -> tuple[Any, ...] | None:
+    """Lookback, features, outputs; None for a user's class of model, which does not say."""
+    try:
+        return (*tuple(model.input_shape)[1:], tuple(model.output_shape)[-1])
+    except AttributeError:
+        return None
 
 
 def choose_backend(information: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def model_info(
             "created": datetime.now(UTC).replace(microsecond=0),
             "builder": builder,
             "hyperparameters": parameters,
-            "model": describe_model(model),
+            "model": describe_model(model, (dataset.lookback, dataset.n_features, dataset.n_outputs)),
             "training": describe_training(model, history, fit),
             "study": study,
             "data": describe_data(dataset),
@@ -56,14 +56,25 @@ def model_info(
     return information
 
 
-def describe_model(model: Any) -> dict[str, Any]:
-    """Shape, outputs, layers and parameters of a Keras model, counted on the model."""
+def describe_model(model: Any, trained_on: tuple[int, int, int] | None = None) -> dict[str, Any]:
+    """Shape, outputs, layers and parameters of a Keras model, counted on the model.
+
+    Args:
+        trained_on: lookback, features, outputs: for a user's class of model, which does not say its shapes.
+    """
     trainable = _count(model.trainable_weights)
+    try:
+        inputs, outputs = list(model.input_shape), list(model.output_shape)
+    except AttributeError:
+        if trained_on is None:
+            raise
+        inputs, outputs = [None, *trained_on[:2]], [None, trained_on[2]]
     return {
         "name": model.name,
-        "input_shape": list(model.input_shape),
-        "output_shape": list(model.output_shape),
-        "n_outputs": int(model.output_shape[-1]),
+        "input_shape": inputs,
+        "output_shape": outputs,
+        "n_outputs": int(outputs[-1]),
+        "own_layers": own_layers(model),
         "n_parameters": int(model.count_params()),
         "n_parameters_trainable": trainable,
         "layers": [
@@ -76,6 +87,13 @@ def describe_model(model: Any) -> dict[str, Any]:
             for layer in model.layers
         ],
     }
+
+
+def own_layers(model: Any) -> list[str]:
+    """Classes of a user in the model, whose code Keras needs to load it: by their names, sorted."""
+    each = [model, *model._flatten_layers(include_self=False, recursive=True)]
+    known = ("keras", "greentune")
+    return sorted({type(one).__name__ for one in each if type(one).__module__.split(".")[0] not in known})
 
 
 def describe_training(model: Any, history: Mapping[str, Sequence[float]], fit: Mapping[str, object]) -> dict[str, Any]:

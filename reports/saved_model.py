@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,6 @@ def export_saved_model(model: Any, folder: Path) -> None:
 def saved_model_difference(folder: Path, model: Any, windows: NDArray[np.float32]) -> float:
     """Largest absolute difference between SavedModel and model, in scaled units, on a few windows.
 
-    TensorFlow computes on the CPU here: beside JAX it must not take the memory of the GPU.
-
     Args:
         windows: (k, lookback, n_features) float32.
 
@@ -39,17 +40,7 @@ def saved_model_difference(folder: Path, model: Any, windows: NDArray[np.float32
     """
     if len(windows) == 0:
         return 0.0
-    import tensorflow as tf
-
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # custom gradients are not saved, nor needed for inference
-    try:
-        with tf.device("/CPU:0"):
-            loaded = tf.saved_model.load(str(folder))  # holds the variables: must outlive the call
-            served = np.asarray(loaded.serve(tf.constant(windows)))
-    finally:
-        logger.setLevel(level)
+    served = ServedModel(folder).predict_on_batch(windows)
     said = np.asarray(model.predict_on_batch(windows))
     difference = float(np.max(np.abs(served - said.reshape(served.shape))))
     if not difference <= TOLERANCE * max(1.0, float(np.max(np.abs(said)))):
@@ -58,6 +49,39 @@ def saved_model_difference(folder: Path, model: Any, windows: NDArray[np.float32
             f"{len(windows)} windows. Use {folder.parent / 'model.keras'} instead, or export with --backend tensorflow."
         )
     return difference
+
+
+class ServedModel:
+    """A SavedModel as a model that forecasts and nothing else; needs neither Keras nor the code of its layers.
+
+    TensorFlow computes on the CPU here: beside JAX it must not take the memory of the GPU.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import tensorflow as tf
+
+        with tf.device("/CPU:0"), _quiet():
+            self._loaded = tf.saved_model.load(str(folder))  # holds the variables: must outlive the calls
+
+    def predict_on_batch(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Forecasts of windows (n, lookback, n_features), (n, n_outputs), both scaled."""
+        import tensorflow as tf
+
+        with tf.device("/CPU:0"), _quiet():
+            return np.asarray(self._loaded.serve(tf.constant(windows)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Custom gradients are not saved, nor needed for inference: no warning of it."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def tensorflow_is_loaded() -> bool:

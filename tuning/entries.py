@@ -11,6 +11,7 @@ from ..models.contract import ModelError
 from ..models.registry import complete, get_builder
 from ..storage.mistakes import nearest
 from .checks import TRAINING_PARAMETERS
+from .references import is_users
 
 ENTRY = "entry"
 """Parameter of the points of a comparison: the name of the entry that is trained."""
@@ -42,6 +43,8 @@ def entry_mistakes(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _refused(builder: str, parameters: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
+    if is_users(builder):  # its parameters are looked at with its code
+        return []
     found = []
     try:
         complete(get_builder(builder), {n: v for n, v in parameters.items() if n not in TRAINING_PARAMETERS})

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from ..models import user_code
 from ..objectives.cross_validation import Cut
 from ..reports.baselines import baselines_of
 from ..reports.comparison import Entrant, TestWindows, Values, compare_entrants
@@ -104,7 +105,7 @@ def _entrant(
     values = [trial.user_attrs["values"] for trial in mine.values()]
     return Entrant(
         name=name,
-        builder=spec.entries[name].builder,
+        builder=user_code.shown(spec.entries[name].builder),
         forecasts={seed: forecasts[name, seed] for seed in mine},
         parameters=spec.entries[name].parameters,
         n_parameters=next((trial.user_attrs.get("n_parameters") for trial in mine.values()), None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,8 @@ from ..storage.windows import Windows
 from .bench import Bench
 
 FORECASTS_KEPT = 500
+
+_log = logging.getLogger("greentune.worker")
 
 
 @contextmanager
@@ -57,6 +60,8 @@ def _keep(bench: Bench, number: int, result: CrossResult) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         bench.artifacts.complain(error)
+    except (NotImplementedError, TypeError, ValueError) as error:  # a user's class that Keras cannot describe
+        _log.warning("the model of trial %d cannot be kept: %s", number, str(error).strip().splitlines()[0])
 
 
 def _forecast(dataset: Dataset, result: CrossResult) -> dict[str, Any]:

@@ -181,6 +181,17 @@ def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Found)
         found.mistakes.append(f"{name} failed while it built its first model:\n{told(spec, error)}")
     else:
         found.n_parameters = model.count_params()
+        found.mistakes += _not_to_be_saved(model, name)
+
+
+def _not_to_be_saved(model: Any, name: str) -> list[str]:
+    """A winner that cannot be written into its bundle is better known before the search."""
+    try:
+        model.get_config()
+    except NotImplementedError as error:
+        reason = " ".join(str(error).split("Example:")[0].split())
+        return [f"{name} must return a model that can be saved. Keras says: {reason}"]
+    return []
 
 
 def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found) -> None:

@@ -20,6 +20,7 @@ OTHER_NAMES = {
     "--data": "data.path",  # the section is what people think of
     "--model": "builder",  # the word of people who do not know ours
     "--objective": "search.objectives",  # one each time it is given
+    "--direction": "search.directions",  # one each time it is given
     "--validation": "validation.method",  # the section is what people think of
     "--splits": "validation.n_splits",  # `n_` is for counts in files and in Python
     "--winner": "winner.rule",  # the section is what people think of
