@@ -15,6 +15,7 @@ from ..storage.mistakes import Mistake
 from . import cli_compare, cli_data, cli_fleet, cli_results
 from . import options as o
 from . import options_judging as j
+from . import options_study as f
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ def _version(asked: bool) -> None:
 def run(
     context: typer.Context,
     config: o.ConfigOption = None,
+    preset: f.PresetOption = None,
     data: o.DataOption = None,
     target: o.TargetOption = None,
     timestamp: o.TimestampOption = None,
@@ -135,6 +137,7 @@ def run(
     raw = specification(
         config,
         {
+            "preset": preset,
             "study": study,
             "seed": seed,
             "backend": backend,

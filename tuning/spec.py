@@ -21,6 +21,7 @@ from .checks import USUAL_SPLITS, search_mistakes, training_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
 from .objective_names import Objective, settled
+from .presets import PRESET, preset_mistakes, with_preset
 from .refusals import explained
 from .space import Space, parse_space
 
@@ -261,14 +262,17 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
     """Check a merged specification and freeze it.
 
     Args:
-        raw: nested tables as in TOML. Presets are already merged in (see :mod:`.presets`).
+        raw: nested tables as in TOML. What stands below them is merged in already (see :mod:`.presets`), but for a
+            preset that they name.
 
     Raises:
         SpecError: with every mistake at once.
     """
-    mistakes: list[str] = []
+    mistakes = preset_mistakes(raw)
     spec: StudySpec | None = None
-    named = {**raw, "study": raw.get("study") or "unnamed"}
+    tables = with_preset({}, raw) if PRESET in raw and not mistakes else raw
+    named = {name: value for name, value in tables.items() if name != PRESET}
+    named["study"] = raw.get("study") or "unnamed"
     try:
         spec = StudySpec.model_validate(named)
     except ValidationError as error:
