@@ -22,7 +22,8 @@ from .spec import SpecError
 from .wording import counted
 
 if TYPE_CHECKING:
-    from .spec import StudySpec, WinnerSpec
+    from .sections import WinnerSpec
+    from .spec import StudySpec
 
 Pair = tuple[int, int]
 """Seed and fold: two models that were trained with the same seed and judged on the same fold are a pair."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..storage.mistakes import Mistake
-from . import cli_compare, cli_data, cli_fleet, cli_results
+from . import cli_compare, cli_data, cli_fleet, cli_results, cli_study
 from . import options as o
 from . import options_judging as j
 from . import options_study as f
@@ -205,6 +205,7 @@ def run(
 
 
 for _command in (
+    cli_study.init,
     cli_fleet.status,
     cli_fleet.submit,
     cli_fleet.worker,
@@ -217,6 +218,7 @@ for _command in (
     cli_results.predict,
     cli_data.folds,
     cli_data.prepare,
+    cli_study.schema,
     cli_fleet.dashboard,
 ):
     app.command()(_command)

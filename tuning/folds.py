@@ -14,7 +14,8 @@ from ..storage.source import Source
 from ..storage.variants import variant
 
 if TYPE_CHECKING:
-    from .spec import StudySpec, ValidationSpec
+    from .sections import ValidationSpec
+    from .spec import StudySpec
 
 DATA_PARAMETERS = ("lookback", "feature_groups")
 """Parameters of a space that choose what a model sees, not how it is built or trained."""

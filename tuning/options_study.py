@@ -1,7 +1,8 @@
-"""The options of the command line on study files: what they begin with."""
+"""The options of the command line on study files: what they begin with, where they lie."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,4 +14,12 @@ PresetOption = Annotated[
         help="Settings to begin with: quick (a first look), documented (the grid of 108 points) or thorough (folds, "
         "seeds, an ensemble). File and options win over it. [default: none]",
     ),
+]
+StudyFileOption = Annotated[Path, typer.Option("--out", help="The study file that is written.")]
+StepsAheadOption = Annotated[
+    int | None, typer.Option("--horizon", help="Steps ahead to forecast. [default: an hour, one step at least]")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+SchemaOption = Annotated[
+    bool, typer.Option("--schema/--no-schema", help="Whether the JSON schema for editors is written beside it.")
 ]

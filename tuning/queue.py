@@ -26,7 +26,8 @@ from .samplers import planned_points
 from .space import Point, Scalar, labels, point_key
 
 if TYPE_CHECKING:
-    from .spec import RunSpec, StudySpec
+    from .sections import RunSpec
+    from .spec import StudySpec
 
 FINAL_REASONS = ("nonfinite", "timeout")
 """Reasons of failure that the same parameters and the same seed would only repeat."""

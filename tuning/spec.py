@@ -11,28 +11,25 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
-from .checks import USUAL_SPLITS, search_mistakes, training_mistakes
+from .checks import search_mistakes, training_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
 from .objective_names import Objective, settled
 from .presets import PRESET, preset_mistakes, with_preset
 from .refusals import explained
+from .sections import FinalSpec, RunSpec, Section, TrainingSpec, ValidationSpec, WinnerSpec
 from .space import Space, parse_space
 
 Sampler = Literal["tpe", "random", "qmc", "grid", "points"]
 Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
 Metric = Literal["val_mse", "val_loss", "val_mae"]
 Backend = Literal["auto", "jax", "tensorflow"]
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-OutOfMemory = Literal["fail", "retry"]
-Method = Literal["holdout", "expanding", "sliding", "documented"]
-Rule = Literal["one-se", "best", "ensemble"]
 
 DEFAULT_TRIALS = 40
 _EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain", "data.path")
@@ -45,21 +42,21 @@ class SpecError(Mistake):
     """A specification with mistakes, or one that differs from that of the existing study."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SearchSpec(_Section):
+class SearchSpec(Section):
     """Who searches, what is minimised, and until when.
 
     Attributes:
-        objectives: what is minimised, see :mod:`.objective_names`: an error, which settles the metric, and what else
+        sampler: who proposes points: ``tpe`` learns from results, ``random`` and ``qmc`` do not, ``grid`` takes all.
+        pruner: who ends hopeless trials early; ``median`` is the one for folds.
+        metric: which error chooses the epoch and judges a trial; ``val_mse`` and ``val_mae`` are free of penalties.
+        objectives: what is minimised (see :mod:`.objective_names`): an error, which settles the metric, and what else
             shall be small; none: the metric alone.
-        points: of the sampler ``points``, which works off a list: parameters by name.
-        trials: how many; None: all points of a grid or a list, otherwise 40.
-        timeout: seconds of wall time after which no new trial begins; running ones are finished.
-        worker_seconds: seconds of all workers together after which no new trial begins.
-        until_no_gain: trials without a gain larger than the noise after which no new one begins (see :mod:`.no_gain`).
+        points: of the sampler ``points``, which works off a list: parameters by name. `tune` itself makes such lists.
+        trials: how many; not given: all points of a grid or a list, otherwise 40.
+        timeout: seconds of wall time after which no new trial begins; running ones are finished. Not given: no limit,
+            for the packaged farm 5 minutes where no number of trials is given either.
+        worker_seconds: seconds of all workers together after which no new trial begins; not given: no limit.
+        until_no_gain: trials without a gain larger than the noise after which no new one begins; not given: no limit.
     """
 
     sampler: Sampler = "tpe"
@@ -78,123 +75,24 @@ class SearchSpec(_Section):
         return {**settled(given), **given} if isinstance(given, Mapping) else given
 
 
-class ValidationSpec(_Section):
-    """On what a trial is judged. Only windows before the test part are used.
-
-    Attributes:
-        method: ``holdout``, the validation part of the data section; ``expanding`` or ``sliding`` windows;
-            ``documented`` (R6): expanding, fifths of the samples, validated on the half fifth that follows.
-        n_splits: folds.
-        borders: whether `validation_size` counts windows, or whole calendar months, weeks or days.
-        validation_size: of a fold; None: an equal share of the samples (by calendar: one period).
-        step: windows from one validation to the next; None: `validation_size`.
-        train_size: windows in training: the most of ``expanding``, the number of ``sliding``.
-        gap: windows between training and validation; None: lookback + horizon - 1, and never less.
-        refit_every: a model is trained anew every so many folds, and judged on those between.
-        aggregate: from the folds to the number of a trial: ``mean``, ``median``, or ``recent`` (the newest count most).
-        seeds: most repeats of a trial with other seeds; the first few only get one, later ones more when promising.
-    """
-
-    method: Method = "holdout"
-    n_splits: Annotated[int, Field(ge=1, le=1000)] = USUAL_SPLITS
-    borders: Literal["count", "month", "week", "day"] = "count"
-    validation_size: Annotated[int, Field(ge=1)] | None = None
-    step: Annotated[int, Field(ge=1)] | None = None
-    train_size: Annotated[int, Field(ge=1)] | None = None
-    gap: Annotated[int, Field(ge=0)] | None = None
-    refit_every: Annotated[int, Field(ge=1)] = 1
-    aggregate: Literal["mean", "median", "recent"] = "mean"
-    seeds: Annotated[int, Field(ge=1)] = 1
-
-
-class WinnerSpec(_Section):
-    """How the winner is chosen, once the search is over. It changes no trial, so it may be changed afterwards.
-
-    Attributes:
-        rule: ``one-se``: of the candidates whose error is within one standard error of the best, the one with the
-            fewest parameters; ``best``: the smallest error; ``ensemble``: the mean of the forecasts of all candidates.
-        top: candidates: the best trials of the search.
-        fresh_seeds: with how many new seeds each is trained and judged again; 0: the search's own numbers decide.
-    """
-
-    rule: Rule = "one-se"
-    top: Annotated[int, Field(ge=1)] = 3
-    fresh_seeds: Annotated[int, Field(ge=0)] = 3
-
-
-class TrainingSpec(_Section):
-    """How each trial is trained.
-
-    Attributes:
-        patience, reduce_lr_patience: epochs; None switches them off.
-        decay: share of the epochs at the end over which the learning rate falls to a twentieth; 0: it stays.
-        precision: ``float32``, or Keras' mixed precision of the layers (for GPUs).
-    """
-
-    epochs: Annotated[int, Field(ge=1)] = 20
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    shuffle: bool = True
-    patience: Annotated[int, Field(ge=1)] | None = None
-    reduce_lr_patience: Annotated[int, Field(ge=1)] | None = None
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    precision: Precision = "float32"
-
-
-class RunSpec(_Section):
-    """How workers run, on all machines. None of it changes a result, so all of it may be changed when a study goes on.
-
-    Attributes:
-        retries: how often a ticket whose trial raised an error is tried again; that of a dead worker always is.
-        oom: what becomes of a trial that runs out of memory: it fails, or it is tried once more with half the batch and
-            the gradients of two batches added up.
-        trial_timeout: seconds of wall time after which a trial fails.
-        recycle_after: trials after which a worker is replaced: processes grow with every model they compile.
-        memory_limit_mb: resident memory at which a worker is replaced; None: no limit.
-        checkpoint_every: epochs between two checkpoints of a running trial; 0: none.
-        keep_best: how many of the best trials keep their trained model.
-        beat_seconds, expiry_seconds: how often a worker says that it lives, and when others stop believing it.
-        crash_loop: the study stops when every worker has failed so many times in a row.
-    """
-
-    retries: Annotated[int, Field(ge=0)] = 1
-    oom: OutOfMemory = "fail"
-    trial_timeout: Annotated[float, Field(gt=0)] | None = None
-    recycle_after: Annotated[int, Field(ge=1)] = 50
-    memory_limit_mb: Annotated[int, Field(ge=100)] | None = None
-    checkpoint_every: Annotated[int, Field(ge=0)] = 5
-    keep_best: Annotated[int, Field(ge=0)] = 5
-    beat_seconds: Annotated[float, Field(gt=0)] = 5.0
-    expiry_seconds: Annotated[float, Field(gt=0)] = 60.0
-    crash_loop: Annotated[int, Field(ge=1)] = 4
-
-    @model_validator(mode="after")
-    def _several_beats(self) -> Self:
-        if self.expiry_seconds < 3 * self.beat_seconds:
-            raise ValueError("must allow for three beats at least: raise run.expiry_seconds or lower run.beat_seconds")
-        return self
-
-
-class FinalSpec(_Section):
-    """How the winner is retrained. The batch size is the winner's own.
-
-    Attributes:
-        refit: ``all``: on training and validation part, for as many epochs as were best in the folds; ``train``: on the
-            training part, with early stopping on the validation part (R5), for which the other settings are.
-    """
-
-    refit: Literal["all", "train"] = "all"
-    epochs: Annotated[int, Field(ge=1)] = 100
-    shuffle: bool = True
-    patience: Annotated[int, Field(ge=1)] | None = 15
-    reduce_lr_patience: Annotated[int, Field(ge=1)] | None = 8
-    gradient_norms: bool = True
-
-
-class StudySpec(_Section):
+class StudySpec(Section):
     """Everything that a study is. A worker that has this needs nothing else but the database.
 
     Attributes:
-        entries: of a comparison, by name; see :mod:`.entries`.
+        study: its name; not given: data, sampler and a digest of the rest.
+        seed: everything random follows from it.
+        backend: of Keras; ``auto``: JAX on a CPU, TensorFlow where it sees a GPU.
+        builder: key of the model that is searched.
+        parameters: of the builder, fixed by name.
+        space: what is searched, by name: a list of choices, or a range as a table.
+        entries: of a comparison, by name; `tune compare` makes them of the list ``compare``.
+        data: which series, what its columns mean, what is forecast.
+        search: who searches, what is minimised, and until when.
+        validation: on what a trial is judged.
+        training: how each trial is trained.
+        run: how workers run; may be changed when the study goes on.
+        winner: how the winner is chosen; may be changed afterwards.
+        final: how the winner is trained again.
     """
 
     study: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]

@@ -13,7 +13,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from greentune.tuning.choosing import choose, one, top_trials
-from greentune.tuning.spec import SpecError, StudySpec, WinnerSpec
+from greentune.tuning.sections import WinnerSpec
+from greentune.tuning.spec import SpecError, StudySpec
 
 SEEDS = (11, 12, 13)
 

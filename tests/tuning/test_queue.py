@@ -21,7 +21,8 @@ from greentune.tuning import queue
 from greentune.tuning.owner import owner_of, this_worker, why_dead
 from greentune.tuning.presets import with_preset
 from greentune.tuning.queue import Ticket, plan
-from greentune.tuning.spec import RunSpec, parse_spec
+from greentune.tuning.sections import RunSpec
+from greentune.tuning.spec import parse_spec
 
 TICKETS = [Ticket(f"{number:05d}", {"x": number}) for number in range(4)]
 NOTHING = queue.Reconciled(added=0, lost=0, removed=0)
