@@ -86,6 +86,12 @@ def _decay(training: Any) -> float:
     return 0.0 if lowered else DEFAULT_DECAY
 
 
+def _table(asked: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section; empty where it is none, which the types refuse later."""
+    section = asked.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
 def _named(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The preset that is asked for, without what the user fixes, searches or counts in another way; {} for none."""
     name = asked.get(PRESET)
@@ -93,8 +99,7 @@ def _named(asked: Mapping[str, Any]) -> dict[str, Any]:
     fitted = {name: value for name, value in preset.items() if name != "builder"}  # of `documented` it is the usual one
     for section, other in (("space", "parameters"), ("parameters", "space")):
         if section in preset:
-            said = asked.get(other)
-            taken = said if isinstance(said, Mapping) else {}
+            taken = _table(asked, other)
             fitted[section] = {name: value for name, value in preset[section].items() if name not in taken}
     search = asked.get("search")
     if isinstance(search, Mapping) and search.get("sampler") == "grid" and "search" in preset:
@@ -125,7 +130,7 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
         layers.append(DOCUMENTED_GRID)
     else:
         if "space" not in said and key in builder_keys():
-            fixed = said.get("parameters", {})
+            fixed = _table(said, "parameters")
             space = {name: entry for name, entry in get_builder(key).space.items() if name not in fixed}
             layers.append({"space": space})
         if sampler == "grid":

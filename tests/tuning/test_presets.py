@@ -83,6 +83,13 @@ def test_an_unknown_name_comes_with_all_other_mistakes(name: Any) -> None:
     assert len(caught.value.mistakes) == 2
 
 
+@pytest.mark.parametrize("section", ["data", "parameters", "space", "search", "training", "winner"])
+@pytest.mark.parametrize("preset", [{}, {"preset": "documented"}, {"preset": "thorough"}], ids=str)
+def test_a_section_that_is_no_table_is_a_sentence(preset: dict[str, Any], section: str) -> None:
+    with pytest.raises(SpecError, match=f"`{section}` must be a valid dictionary; got 3"):
+        spec_of(**preset, **{section: 3})
+
+
 def test_the_nearest_preset_is_named() -> None:
     with pytest.raises(SpecError, match=r"got 'thourough'. Did you mean 'thorough'\? Valid: documented, quick, tho"):
         spec_of(preset="thourough")
