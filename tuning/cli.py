@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # with Rich's own markup "[default: 40]" would be one, and vanish
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
