@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..storage.mistakes import Mistake, nearest
 
@@ -80,6 +80,21 @@ class Builder(Protocol):
         Raises:
             ModelError: with every mistake in the parameters.
         """
+
+
+class Builds(Protocol):
+    """As much of a builder as a training needs."""
+
+    def build(self, parameters: Mapping[str, object], input_shape: tuple[int, int], n_outputs: int) -> keras.Model:
+        """See `Builder.build`."""
+
+
+@runtime_checkable
+class FitsItself(Protocol):
+    """A builder that trains its models with its own code instead of ``model.fit``."""
+
+    def fit(self, model: keras.Model, **arguments: Any) -> object:
+        """Trains; takes what ``model.fit`` takes, hands the callbacks on, and returns whatever it likes."""
 
 
 def value_mistakes(builder: Builder, parameters: Mapping[str, object]) -> list[str]:

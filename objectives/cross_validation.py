@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..models.contract import Builds
 from .callbacks import Listener, metric_value
+from .forecast_errors import add_missing
 from .holdout import TrialResult, holdout, validation_values
 from .training import FitSettings
 
@@ -119,7 +121,7 @@ class CrossResult:
 
 
 def cross_validate(
-    builder_key: str,
+    builder: str | Builds,
     parameters: Mapping[str, object],
     cuts: Sequence[Cut],
     settings: FitSettings,
@@ -131,7 +133,7 @@ def cross_validate(
     """Train and judge a point on every fold, with every seed that is worth it.
 
     Args:
-        builder_key: the model's key.
+        builder: the model's key, or what builds it.
         parameters: the builder's parameters; the others take their defaults.
         cuts: the folds, in order of time.
         settings: how each fit is trained; its seed is that of the first repeat.
@@ -153,14 +155,14 @@ def cross_validate(
             if cut.fitted == cut.number or last is None:
                 fit_settings = replace(settings, seed=seed)
                 last = holdout(
-                    builder_key,
+                    builder,
                     parameters,
                     cut.dataset,
                     fit_settings,
                     listeners=hooks.listeners(place),
                     checkpointer=hooks.checkpointer(place),
                 )
-                values, epochs = last.values, len(last.fit.history["loss"])
+                values, epochs = last.values, last.fit.epochs
             else:
                 values, epochs = _judge(last.model, cut.dataset, settings.batch_size), 0
                 for listener in hooks.listeners(place):
@@ -210,4 +212,6 @@ def _judge(model: keras.Model, dataset: Dataset, batch_size: int) -> dict[str, f
     found = model.evaluate(
         dataset.val.windows.array(), dataset.val.y, batch_size=batch_size, verbose=0, return_dict=True
     )
-    return validation_values({f"val_{name}": float(value) for name, value in found.items()}, model, dataset, batch_size)
+    values = {f"val_{name}": float(value) for name, value in found.items()}
+    add_missing(values, model, dataset.val, batch_size)
+    return validation_values(values, model, dataset, batch_size)

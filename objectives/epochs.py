@@ -10,13 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
+from ..storage.dataset import Part
 from .callbacks import Listener, NonFinite, metric_value
+from .forecast_errors import add_missing
 
 logger = logging.getLogger(__name__)
 
 
 class FitEnded(Exception):
     """Leaves ``model.fit`` in the middle; what ended it waits in `EpochMonitor.failure`."""
+
+
+class ForecastErrors(keras.callbacks.Callback):
+    """Adds to every epoch the errors that the model's own metrics lack; comes before whoever looks at them.
+
+    Args:
+        part: the validation part, not empty.
+        batch_size: windows forecast at a time.
+    """
+
+    def __init__(self, part: Part, batch_size: int) -> None:
+        super().__init__()
+        self._part, self._batch_size = part, batch_size
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds to the values that Keras hands from callback to callback."""
+        if logs is not None:
+            add_missing(logs, self.model, self._part, self._batch_size)
 
 
 class EpochMonitor(keras.callbacks.Callback):
@@ -59,7 +79,8 @@ class EpochMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Takes the values of the epoch, before any other callback changes the learning rate."""
         values = {name: float(value) for name, value in (logs or {}).items()}
-        values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if self.model.optimizer is not None:  # a training of the user's own may keep its optimiser to itself
+            values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         values["seconds"] = time.perf_counter() - self._began
         try:
             self._follow(epoch, values)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..models.contract import Builds, FitsItself
 from ..models.registry import get_builder
 from .callbacks import Listener
 from .precision import policy_restored
@@ -41,7 +42,7 @@ class TrialResult:
 
 
 def holdout(
-    builder_key: str,
+    builder: str | Builds,
     parameters: Mapping[str, object],
     dataset: Dataset,
     settings: FitSettings,
@@ -51,7 +52,7 @@ def holdout(
     """A whole trial: seeds, builds, fits. The same arguments give the same bits, in this process or in another.
 
     Args:
-        builder_key: the model's key, for instance ``stacked_lstm``.
+        builder: the model's key, for instance ``stacked_lstm``, or what builds it; one that trains itself does so.
         parameters: the builder's parameters; the others take their defaults.
         dataset: the data.
         settings: how to train; `settings.seed` is set and `settings.precision` holds before the model is built.
@@ -67,15 +68,16 @@ def holdout(
     """
     import keras
 
-    builder = get_builder(builder_key)
+    builds = get_builder(builder) if isinstance(builder, str) else builder
     with policy_restored():
         keras.backend.clear_session()
         set_seed(settings.seed)
         # Only now: clearing the session forgets the policy.
         keras.config.set_dtype_policy(settings.precision)
         with without_tensorflow():
-            model = builder.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
-        result = fit(model, dataset, settings, listeners, checkpointer)
+            model = builds.build(parameters, (dataset.lookback, dataset.n_features), dataset.n_outputs)
+        run = builds.fit if isinstance(builds, FitsItself) else None
+        result = fit(model, dataset, settings, listeners, checkpointer, run)
         values: dict[str, float] = {}
         if len(dataset.val.windows):
             at_best = {name: result.at_best(name) for name in VALIDATION_METRICS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -130,6 +130,11 @@ class FitResult:
     n_parameters: int
     stopped: str
 
+    @property
+    def epochs(self) -> int:
+        """How many were trained."""
+        return len(next(iter(self.history.values()), ()))
+
     def at_best(self, metric: str) -> float:
         """The metric's value in the best epoch."""
         return self.history[metric][self.best_epoch]
@@ -141,6 +146,7 @@ def fit(
     settings: FitSettings,
     listeners: Sequence[Listener] = (),
     checkpointer: Checkpointer | None = None,
+    run: Callable[..., object] | None = None,
 ) -> FitResult:
     """Trains a compiled model; at the end it has the weights of its best epoch, whatever ended the training.
 
@@ -153,6 +159,8 @@ def fit(
         listeners: called after each epoch; one that raises ends the training, and its exception comes out of here. Only
             epochs that are trained here are told, not those that a checkpointer brings.
         checkpointer: keeps the state of each epoch, and brings the one to go on from. It changes no number.
+        run: trains instead of ``model.fit``: called with the model and what that would get, but for batch size and
+            shuffling where these are Keras' own defaults, so that it may set them itself.
 
     Returns:
         the result of the whole training, the epochs before an interruption included.
@@ -162,7 +170,7 @@ def fit(
         UnknownMetric: after the first epoch, if there is no metric named `settings.monitor`.
         Mistake: if gradients cannot be accumulated.
     """
-    from .epochs import EpochMonitor, FitEnded
+    from .epochs import EpochMonitor, FitEnded, ForecastErrors
     from .gradients import gradient_norm_of
 
     accumulate_gradients(model, settings.gradient_accumulation)
@@ -172,12 +180,13 @@ def fit(
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
     callbacks = [monitor, *_documented_callbacks(settings)]
+    errors = [ForecastErrors(dataset.val, settings.batch_size)] if len(dataset.val.windows) else []
     if settings.decay:
         from .decay import LinearDecay
 
         callbacks.append(LinearDecay(model, epochs=settings.epochs, share=settings.decay))
     first_epoch = 0
-    if checkpointer is not None:
+    if checkpointer is not None and run is None:  # how to go on is known of model.fit only
         from .resume import StateKeeper, put_back
 
         first_epoch = put_back(
@@ -185,14 +194,20 @@ def fit(
         )
         callbacks.append(StateKeeper(checkpointer, monitor, callbacks[1:], epochs=settings.epochs))
     try:
-        model.fit(
+        arguments = {
             **_fit_data(dataset.train, settings),
-            validation_data=_validation_data(dataset.val, settings),
-            epochs=settings.epochs,
-            initial_epoch=first_epoch,
-            callbacks=callbacks,
-            verbose=0,
-        )
+            "validation_data": _validation_data(dataset.val, settings),
+            "epochs": settings.epochs,
+            "initial_epoch": first_epoch,
+            "callbacks": [*errors, *callbacks],
+            "verbose": 0,
+        }
+        if run is None:
+            model.fit(**arguments)
+        else:
+            run(model, **_unless_usual(arguments))
+            if not monitor.history_of:  # it told the callbacks nothing: the end is all there is to judge
+                _one_epoch(model, [*errors, monitor])
     except FitEnded:
         assert monitor.failure is not None
     finally:
@@ -200,7 +215,7 @@ def fit(
             model.set_weights(monitor.best_weights)
     if monitor.failure is not None:
         raise monitor.failure
-    n_epochs = len(monitor.history_of["loss"])
+    n_epochs = len(monitor.history_of[settings.monitor])
     return FitResult(
         monitor=settings.monitor,
         best_value=monitor.best_value,
@@ -245,6 +260,23 @@ def _documented_callbacks(settings: FitSettings) -> list[keras.callbacks.Callbac
         reduction = {"patience": settings.reduce_lr_patience, "factor": settings.factor, "min_lr": settings.min_lr}
         callbacks.append(ReduceLROnPlateau(**reduction, **watch))
     return callbacks
+
+
+_USUAL = {"batch_size": 32, "shuffle": True, "initial_epoch": 0}
+
+
+def _unless_usual(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name not in _USUAL or value != _USUAL[name]}
+
+
+def _one_epoch(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Let the callbacks see the trained model as if it had had one epoch."""
+    logs: dict[str, float] = {}
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_epoch_begin(0)
+    for callback in callbacks:
+        callback.on_epoch_end(0, logs)
 
 
 def _is_count(value: object) -> bool:

@@ -13,6 +13,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from ..models.contract import ModelError
 from ..objectives.callbacks import NonFinite, Pruned
 from ..objectives.cross_validation import CrossResult
 from ..objectives.memory import is_out_of_memory
@@ -23,9 +24,14 @@ from ..storage.tickets import Claim
 from .bench import Bench
 from .follow import Follow
 from .keepsakes import keep_best
-from .point import further_values, run_point, summary
+from .live_trial import LiveTrial
+from .objective_call import call
+from .point import further_values, model_of, run_point, summary
 from .samplers import claim_sampler
+from .shown import DRAWN
+from .spec import SpecError
 from .stopping import Interrupted
+from .user_models import Bound, draws_itself, told
 
 _log = logging.getLogger("greentune.worker")
 
@@ -57,6 +63,7 @@ class _Attempt:
         self._bench, self._claim, self._trial = bench, claim, trial
         self._began = time.perf_counter()
         self._followed: Follow | None = None
+        self._model: Bound | None = None
 
     def run(self) -> TrialState | None:
         try:
@@ -71,37 +78,69 @@ class _Attempt:
             return None
 
     def _from_training_to_result(self) -> TrialState | None:
+        spec = self._bench.spec
+        result: CrossResult | None = None
         try:
-            result, others = self._train()
+            if spec.objective_function is not None:
+                values = self._call()
+            else:
+                result, values = self._train()
         except Pruned as pruned:
             facts = {} if self._followed is None else self._followed.facts()
             return self._end(TrialState.PRUNED, value=pruned.value, **facts)
+        except optuna.TrialPruned:  # by the user's own code
+            reported = self._bench.storage.get_trial(self._claim.trial_id).intermediate_values
+            return self._end(TrialState.PRUNED, value=reported[max(reported)] if reported else None)
         except NonFinite as error:
             return self._end(TrialState.FAIL, reason="nonfinite", detail=str(error))
         except (StorageUnavailable, UpdateFinishedTrialError):
             raise  # not the training's doing
         except Mistake as error:
+            # A user's model that cannot be built may be a matter of what was drawn; the very first one is not.
+            if isinstance(error, ModelError) and draws_itself(spec) and self._claim.number > 0:
+                return self._end(TrialState.FAIL, reason="error", detail=str(error))
             self._end(TrialState.FAIL, reason="setup", detail=str(error))
             raise
         except Exception as error:
             if is_out_of_memory(error):
                 self._end(TrialState.FAIL, reason="oom", detail=_last_frames(error))
                 raise OutOfMemory(str(error)) from error
-            traceback.print_exc()  # a bad trial must not end the worker; what it raised is kept with it
-            return self._end(TrialState.FAIL, reason="error", detail=_last_frames(error))
+            # A bad trial must not end the worker; what it raised is kept with it.
+            detail = told(spec, error) or _last_frames(error)
+            _log.error("trial %d raised an error:\n%s", self._claim.number, detail)
+            ended = self._end(TrialState.FAIL, reason="error", detail=detail[-2000:])
+            if ended is not None and self._claim.number == 0 and self._model is not None and not self._model.built:
+                raise SpecError(f"The very first trial failed while its model was built:\n{detail}") from error
+            return ended
+        if result is None:
+            return self._end(TrialState.COMPLETE, value=values[0], others=values[1:])
         with keep_best(self._bench, self._claim.number, result):
-            return self._end(TrialState.COMPLETE, value=result.value, others=others, **summary(result))
+            return self._end(TrialState.COMPLETE, value=values[0], others=values[1:], **summary(result))
+
+    def _call(self) -> tuple[float, ...]:
+        """The values that the user's objective function returns."""
+        bench = self._bench
+        with bench.stop.interruptible():
+            return call(bench.spec, LiveTrial(bench.study, self._claim.trial_id, bench.stop))
 
     def _train(self) -> tuple[CrossResult, tuple[float, ...]]:
-        """The result, and its values in further objectives."""
+        """The result, and its values: the error, and those in further objectives."""
         bench = self._bench
         point = bench.spec.parsed_space().sample(self._trial)
+        if draws_itself(bench.spec):
+            live = LiveTrial(bench.study, self._claim.trial_id, bench.stop)
+            self._model = model_of(bench.spec, point, bench.cuts[-1].dataset, live)
         self._followed = Follow(bench, self._claim, self._trial, point)
         with bench.stop.interruptible():
             result = run_point(
-                bench.spec, bench.cuts, point, hooks=self._followed.hooks(), accumulate=self._claim.accumulate
+                bench.spec,
+                bench.cuts,
+                point,
+                model=self._model,
+                hooks=self._followed.hooks(),
+                accumulate=self._claim.accumulate,
             )
-            return result, further_values(bench.spec, result)
+            return result, (result.value, *further_values(bench.spec, result))
 
     def _interrupted(self, interruption: Interrupted) -> TrialState | None:
         run = self._bench.spec.run
@@ -129,6 +168,8 @@ class _Attempt:
     ) -> TrialState | None:
         """Tell the result with its facts; that of a trial which was declared dead meanwhile is dropped."""
         bench, claim = self._bench, self._claim
+        if self._model is not None and (drawn := self._model.drawn()):
+            facts[DRAWN] = drawn
         facts["seconds"] = round(time.perf_counter() - self._began, 3)
         try:
             landed = tickets.finish(bench.storage, claim.trial_id, state, value=value, others=others, facts=facts)
@@ -140,7 +181,13 @@ class _Attempt:
         if not landed:
             _log.warning("the result of trial %d came late and was dropped: %s %s", claim.number, state.name, value)
             return None
-        _log.info("trial %d %s %s with %s", claim.number, state.name, facts.get("reason", value), self._trial.params)
+        _log.info(
+            "trial %d %s %s with %s",
+            claim.number,
+            state.name,
+            facts.get("reason", value),
+            facts.get(DRAWN, self._trial.params),
+        )
         if bench.artifacts is not None and state is not TrialState.FAIL:
             bench.artifacts.drop_checkpoints(claim.ticket)
         return state

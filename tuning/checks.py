@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -10,18 +11,22 @@ from ..models.contract import Builder, ModelError, complete, value_mistakes
 from ..models.registry import builder_keys, get_builder
 from ..storage.mistakes import nearest
 from .objective_names import objective_mistakes
+from .references import BUILDER, all_builders, is_users, reference_mistakes, runs_user_code, searched_builders
 from .space import Choices, Range, Space, parse_space
 
 USUAL_SPLITS = 5
 
 _TRIED = 2000
 
+LISTS = ("grid", "points")
+"""Samplers that propose nothing: all their points are known before."""
+
 TRAINING_PARAMETERS = ("batch_size", "lookback", "feature_groups")
 """Names that may stand in a space beside the builder's own parameters."""
 
 
 def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
-    """Check builder, parameters and space of a specification whose types may still be wrong elsewhere.
+    """Check model, parameters and space of a specification whose types may still be wrong elsewhere.
 
     Returns:
         a sentence for each mistake; none for sections of a wrong type, which the types' own check names.
@@ -30,17 +35,52 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     if not isinstance(declared, Mapping) or not isinstance(fixed, Mapping) or not isinstance(key, str):
         return []
     space, mistakes = parse_space(declared)
-    if not declared:
+    if not declared and not runs_user_code(raw):
         mistakes.append("`space` must name at least one parameter to search; got none.")
     if _setting(raw, "search", "sampler") == "grid":
         mistakes += _uncountable(space)
     mistakes += objective_mistakes(raw.get("search")) + _validation_mistakes(raw) + _point_mistakes(raw, space)
-    if key not in builder_keys():
-        return [*mistakes, f"`builder` must be a known model; got '{key}'. {nearest(key, builder_keys())}"]
-    builder, groups = get_builder(key), _setting(raw, "data", "feature_groups") or {}
-    mistakes += _name_mistakes(builder, declared, fixed)
-    return mistakes + [
-        sentence for sentence in _value_mistakes(builder, space, fixed, groups) if sentence not in mistakes
+    mistakes += _first_mistakes(raw, space) + _twice(declared, fixed) + reference_mistakes(raw)
+    if raw.get("hypermodel") is not None or raw.get("objective_function") is not None:
+        return mistakes
+    groups, known = _setting(raw, "data", "feature_groups") or {}, builder_keys()
+    keys = searched_builders(declared) or [key]
+    for each in keys:
+        if each in known:
+            found = builder_mistakes(get_builder(each), _seen_from(each, space), fixed, groups)
+            mistakes += [sentence for sentence in found if sentence not in mistakes]
+        elif not is_users(each):
+            mistakes.append(f"`builder` must be a known model; got '{each}'. {nearest(each, all_builders())}")
+    return mistakes
+
+
+def builder_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], groups: Any = ()) -> list[str]:
+    """What of a space and fixed parameters a builder does not take."""
+    valid = [*builder.parameters, *TRAINING_PARAMETERS]
+    unknown = [
+        f"`space.{name}` is no parameter of '{builder.key}'. {nearest(name, valid)}"
+        for name in space.names
+        if name not in valid
+    ]
+    return unknown + _value_mistakes(builder, space, fixed, groups)
+
+
+def _seen_from(key: str, space: Space) -> Space:
+    """The part of a space that is drawn where this builder was chosen, without what depends on the choice."""
+    found = []
+    for parameter in space.parameters:
+        wanted = parameter.when.get(BUILDER, (key,))
+        if parameter.name != BUILDER and key in wanted:
+            when = {name: values for name, values in parameter.when.items() if name != BUILDER}
+            found.append(replace(parameter, when=when))
+    return Space(tuple(found))
+
+
+def _twice(declared: Mapping[str, Any], fixed: Mapping[str, Any]) -> list[str]:
+    return [
+        f"`{name}` is both searched and fixed. Remove it from [space] or from [parameters]."
+        for name in declared
+        if name in fixed
     ]
 
 
@@ -62,16 +102,37 @@ def _point_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
     sampler, points = _setting(raw, "search", "sampler"), _setting(raw, "search", "points")
     if (sampler == "points") != bool(points):
         return ["`search.points` and the sampler points come together. Give both, or neither."]
+    return _outside("points", points, space)
+
+
+def _first_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
+    """What is tried first needs a sampler that proposes points; names and values must be those of the space."""
+    sampler, first = _setting(raw, "search", "sampler"), _setting(raw, "search", "first")
+    if sampler in LISTS:
+        return [
+            f"`search.{name}` goes before the points of a sampler; {sampler} has a list of its own. Leave one out."
+            for name in ("first", "start_from")
+            if _setting(raw, "search", name)
+        ]
+    return _outside("first", first, space, draws=runs_user_code(raw))
+
+
+def _outside(setting: str, points: Any, space: Space, *, draws: bool = False) -> list[str]:
+    """A sentence for each name of the points that the space does not know, and each value that lies outside.
+
+    Args:
+        draws: whether code of the user draws parameters whose names are not known here.
+    """
     if not isinstance(points, list | tuple):
         return []
     known, found = {parameter.name: parameter for parameter in space.parameters}, []
     for number, point in enumerate(points):
         for name, value in point.items() if isinstance(point, Mapping) else ():
-            parameter = known.get(name)
-            if parameter is None:
-                found.append(f"`search.points[{number}]` names '{name}'. {nearest(str(name), list(known))}")
-            elif not parameter.holds(value):
-                found.append(f"`search.points[{number}].{name}` must lie in the space; got {value!r}.")
+            parameter, where = known.get(name), f"`search.{setting}[{number}]"
+            if parameter is None and not draws:
+                found.append(f"{where}` names '{name}', which is not searched. {nearest(str(name), list(known))}")
+            elif parameter is not None and not parameter.holds(value):
+                found.append(f"{where}.{name}` must be {parameter.rule}; got {value!r}. Change it, or widen the space.")
     return found
 
 
@@ -100,21 +161,6 @@ def _uncountable(space: Space) -> list[str]:
         for p in space.parameters
         if isinstance(p, Range) and not p.integer and p.step is None
     ]
-
-
-def _name_mistakes(builder: Builder, declared: Mapping[str, Any], fixed: Mapping[str, Any]) -> list[str]:
-    valid = [*builder.parameters, *TRAINING_PARAMETERS]
-    unknown = [
-        f"`space.{name}` is no parameter of '{builder.key}'. {nearest(name, valid)}"
-        for name in declared
-        if name not in valid
-    ]
-    twice = [
-        f"`{name}` is both searched and fixed. Remove it from [space] or from [parameters]."
-        for name in declared
-        if name in fixed
-    ]
-    return unknown + twice
 
 
 def _value_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], groups: Any) -> list[str]:

@@ -14,8 +14,10 @@ import typer
 from ..storage.mistakes import Mistake
 from . import cli_compare, cli_data, cli_fleet, cli_results, cli_study
 from . import options as o
+from . import options_code as c
+from . import options_first as f
 from . import options_judging as j
-from . import options_study as f
+from . import options_study as s
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 app = typer.Typer(
@@ -68,7 +70,7 @@ def _version(asked: bool) -> None:
 def run(
     context: typer.Context,
     config: o.ConfigOption = None,
-    preset: f.PresetOption = None,
+    preset: s.PresetOption = None,
     data: o.DataOption = None,
     target: o.TargetOption = None,
     timestamp: o.TimestampOption = None,
@@ -84,6 +86,9 @@ def run(
     scaling: o.ScalingOption = None,
     trust_scaler: o.TrustScalerOption = None,
     builder: o.BuilderOption = None,
+    hypermodel: c.HypermodelOption = None,
+    objective_function: c.ObjectiveFunctionOption = None,
+    direction: c.DirectionOption = None,
     sampler: o.SamplerOption = None,
     pruner: o.PrunerOption = None,
     metric: o.MetricOption = None,
@@ -95,6 +100,8 @@ def run(
     top: j.TopOption = None,
     fresh_seeds: j.FreshSeedsOption = None,
     refit: j.RefitOption = None,
+    start_from: f.StartFromOption = None,
+    start_best: f.StartBestOption = None,
     trials: o.TrialsOption = None,
     timeout: o.TimeoutOption = None,
     epochs: o.EpochsOption = None,
@@ -119,6 +126,7 @@ def run(
     address: o.AddressOption = None,
     gpus_per_worker: o.GpusPerWorkerOption = 0.0,
     artifacts: o.ArtifactsOption = None,
+    accept_code: c.AcceptCodeOption = False,
     study: o.StudyOption = None,
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
@@ -143,6 +151,9 @@ def run(
             "seed": seed,
             "backend": backend,
             "builder": builder,
+            "hypermodel": hypermodel,
+            "objective_function": objective_function,
+            "search.directions": direction,
             "data.path": data,
             "data.target": target,
             "data.timestamp": timestamp,
@@ -168,6 +179,8 @@ def run(
             "winner.top": top,
             "winner.fresh_seeds": fresh_seeds,
             "final.refit": refit,
+            "search.start_from": start_from,
+            "search.start_best": start_best,
             "search.trials": trials,
             "search.timeout": timeout,
             "search.worker_seconds": worker_seconds,
@@ -197,11 +210,13 @@ def run(
         address=address,
         gpus_per_worker=gpus_per_worker,
     )
-    result = studies.tune(raw, storage=storage, out=out, machines=machines, artifacts=artifacts, quiet=quiet)
+    result = studies.tune(
+        raw, storage=storage, out=out, machines=machines, artifacts=artifacts, accept_code=accept_code, quiet=quiet
+    )
     print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if result.delivered is None:
+    if not result.succeeded:
         raise typer.Exit(EXIT_NO_WINNER)
 
 
@@ -224,5 +239,6 @@ for _command in (
 ):
     app.command()(_command)
 app.command(hidden=True)(cli_fleet.work)
+app.command(hidden=True)(cli_study.probe)
 app.command(hidden=True)(cli_results.deliver)
 app.command(hidden=True)(cli_compare.judge)

@@ -84,6 +84,8 @@ def submit(
     opened = open_study(raw, storage=storage, out=out, artifacts=artifacts, start_clock=False)
     waiting = take_snapshot(opened.study).waiting
     name = opened.spec.study
+    for sentence in opened.notes:
+        say(sentence)
     if as_json:
         print(json.dumps({"study": name, "created": opened.created, "added": opened.changed.added, "waiting": waiting}))
         return

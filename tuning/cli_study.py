@@ -1,4 +1,4 @@
-"""Commands on study files: `tune init`, `tune schema`."""
+"""Commands on study files and on the user's code: `tune init`, `tune schema`, `tune probe`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from ..storage.mistakes import Mistake
 from . import options as o
-from . import options_study as f
+from . import options_study as s
 from .cli_shared import say
 
 
@@ -20,14 +20,14 @@ def init(
     series: Annotated[
         str | None, typer.Argument(help="Series (CSV, .csv.gz, Parquet). Default: the packaged wind farm.")
     ] = None,
-    out: f.StudyFileOption = Path("study.toml"),
+    out: s.StudyFileOption = Path("study.toml"),
     target: o.TargetOption = None,
-    horizon: f.StepsAheadOption = None,
+    horizon: s.StepsAheadOption = None,
     known_ahead: o.KnownAheadOption = None,
     timestamp: o.TimestampOption = None,
     timezone: o.TimezoneOption = None,
-    force: f.ForceOption = False,
-    schema: f.SchemaOption = True,
+    force: s.ForceOption = False,
+    schema: s.SchemaOption = True,
     as_json: o.JsonOption = False,
 ) -> None:
     """Begin a study file for a series: what its columns mean, and every other setting with its default, explained.
@@ -62,6 +62,13 @@ def schema() -> None:
     from .schema import study_schema
 
     print(json.dumps(study_schema(), indent=2, ensure_ascii=False))
+
+
+def probe() -> None:
+    """Look at the user's code that a specification on standard input names; started by the other commands."""
+    from .probing import answer
+
+    answer(sys.stdin.read())
 
 
 def _refuse_to_replace(out: Path, beside: Path | None, *, force: bool) -> None:

@@ -146,7 +146,10 @@ def _of_entries(opened: Opened, machines: Machines, quiet: bool, began: float) -
     waiting = take_snapshot(opened.study).waiting
     launch = launcher(opened, machines, waiting)
     with Progress(epochs=spec.training.epochs, until=None, workers=launch.workers, quiet=quiet) as progress:
-        for line in (*opened.audit.lines(), _opening(opened, waiting, launch.workers)):
+        for line in (
+            *(opened.audit.lines() if opened.audit is not None else ()),
+            _opening(opened, waiting, launch.workers),
+        ):
             progress.say(line)
         ended = launch.run(progress)
     table.write_table(opened.study, spec, folder)

@@ -57,7 +57,7 @@ def _member_facts(spec: StudySpec, member: Retrained) -> dict[str, Any]:
         "monitor": fit.monitor,
         "best_value": fit.best_value,
         "best_epoch": fit.best_epoch,
-        "epochs_trained": len(fit.history["loss"]),
+        "epochs_trained": fit.epochs,
         "stopped": fit.stopped,
         "validation": member.result.values,
         "n_parameters": fit.n_parameters,

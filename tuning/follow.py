@@ -76,7 +76,7 @@ class Follow:
         if bench.artifacts is None or every == 0:
             return None
         fingerprint = bench.cuts[0].dataset.fingerprint
-        identity = training_identity(bench.spec, self._point, fingerprint, claim.accumulate, place)
+        identity = training_identity(bench.spec, self._point, fingerprint, claim.accumulate, place, claim.ticket)
         path = bench.artifacts.checkpoint(claim.ticket, claim.number, place)
         self._checkpointer = checkpointer = Checkpointer(path, every=every, identity=identity)
         if claim.attempt > 1:

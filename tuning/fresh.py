@@ -18,7 +18,8 @@ from .choosing import top_trials
 from .opening import Opened
 from .point import SEED
 from .samplers import derived_seed
-from .spec import SearchSpec, StudySpec
+from .sections import SearchSpec
+from .spec import StudySpec
 
 
 def wanted(spec: StudySpec) -> bool:

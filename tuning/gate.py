@@ -75,4 +75,11 @@ def crash_loop(rows: Sequence[Row], *, times: int, begun: float | None) -> str |
     return (
         f"Every worker has failed {times} times in a row, last with trial {newest.number} ({newest.reason}): the study "
         "stops instead of burning its tickets. The logs of the workers say more; mend it, then start the same command."
+        + _last_words(newest)
     )
+
+
+def _last_words(row: Row) -> str:
+    """What the failed trial said, where it said anything."""
+    detail = str(row.attributes.get("detail", "")).strip()
+    return f"\nThe last error:\n{detail}" if detail else ""

@@ -18,22 +18,23 @@ ASSUMED_NOISE = 0.01
 """Relative, where neither repeats nor folds tell: what another seed typically does to a validation error here."""
 
 
-def no_gain(trials: Sequence[FrozenTrial], n: int, metric: str) -> bool:
+def no_gain(trials: Sequence[FrozenTrial], n: int, metric: str, *, maximize: bool = False) -> bool:
     """Whether the last `n` trials that ended brought no gain.
 
     Args:
         trials: of the study; pruned ones count as trials without a gain.
         n: how many.
         metric: the values of which are kept with each fold.
+        maximize: whether a larger number is better.
     """
     ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     ended.sort(key=lambda t: (t.datetime_complete is None, t.datetime_complete, t.number))
-    needed = math.exp(-noise(ended, metric))
+    needed, sign = 1.0 - math.exp(-noise(ended, metric)), -1.0 if maximize else 1.0
     reference, since = math.inf, 0
     for trial in ended:
         since += 1
-        value = trial.values[0] if trial.state is TrialState.COMPLETE and trial.values else math.inf
-        if value < reference * needed:
+        value = sign * trial.values[0] if trial.state is TrialState.COMPLETE and trial.values else math.inf
+        if value < reference - (abs(reference) * needed if math.isfinite(reference) else 0.0):
             reference, since = value, 0
     return math.isfinite(reference) and since >= n
 

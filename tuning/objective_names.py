@@ -33,8 +33,14 @@ def settled(search: Any) -> dict[str, Any]:
     return found | ({"pruner": "none"} if len(names) > 1 else {})
 
 
-def value_names(metric: str, objectives: Sequence[str]) -> tuple[str, ...]:
-    """What the values of a trial are, in their order: ``("val_mse", "n_params", "latency_ms")``."""
+def value_names(metric: str, objectives: Sequence[str], directions: Sequence[str] = ()) -> tuple[str, ...]:
+    """What the values of a trial are, in their order: ``("val_mse", "n_params", "latency_ms")``.
+
+    Args:
+        directions: of an objective function, whose values have numbers where there are several.
+    """
+    if len(directions) > 1:
+        return tuple(f"{metric}_{number}" for number in range(len(directions)))
     return (metric, *(_COLUMNS[name] for name in objectives[1:]))
 
 

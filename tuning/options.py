@@ -68,7 +68,11 @@ TrustScalerOption = Annotated[
 
 BuilderOption = Annotated[
     str | None,
-    typer.Option("--model", help="stacked_lstm or advanced_lstm. [default: stacked_lstm]", rich_help_panel=_SEARCH),
+    typer.Option(
+        "--model",
+        help="stacked_lstm, advanced_lstm, or your own: FILE.py:NAME, MODULE:NAME. [default: stacked_lstm]",
+        rich_help_panel=_SEARCH,
+    ),
 ]
 SamplerOption = Annotated[
     str | None,
@@ -276,7 +280,7 @@ OutOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_RUN)]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
 
-_SPLIT = ("features", "known_ahead", "circular", "objectives")
+_SPLIT = ("features", "known_ahead", "circular", "objectives", "directions")
 _DURATIONS = ("timeout", "trial_timeout", "worker_seconds")
 
 

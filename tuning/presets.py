@@ -97,8 +97,11 @@ def _named(asked: Mapping[str, Any]) -> dict[str, Any]:
     name = asked.get(PRESET)
     preset = PRESETS.get(name, {}) if isinstance(name, str) else {}
     fitted = {name: value for name, value in preset.items() if name != "builder"}  # of `documented` it is the usual one
+    ours = asked.get("hypermodel") is None and asked.get("builder", DOCUMENTED_GRID["builder"]) in builder_keys()
     for section, other in (("space", "parameters"), ("parameters", "space")):
-        if section in preset:
+        if section in preset and not ours:
+            del fitted[section]  # of the user's own model nobody here knows the parameters
+        elif section in preset:
             taken = _table(asked, other)
             fitted[section] = {name: value for name, value in preset[section].items() if name not in taken}
     search = asked.get("search")
@@ -117,6 +120,11 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     """
     asked = merge(config, options)
     preset = _named(asked)
+    left_out = (COMPARE,) if preset_mistakes(asked) else (COMPARE, PRESET)
+    told = {name: value for name, value in asked.items() if name not in left_out}
+    if asked.get("objective_function") is not None:  # no data, no model: nothing of ours to begin with but how long
+        budget = {n: value for n, value in preset.get("search", {}).items() if n in ("trials", "timeout")}
+        return merge({"search": {"metric": "value", **budget}}, told)
     said = merge(preset, asked)
     layers: list[Mapping[str, Any]] = []
     data = said.get("data", {})
@@ -126,10 +134,11 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     search = said.get("search", {})
     sampler = search.get("sampler") if isinstance(search, Mapping) else None
     key = said.get("builder", "stacked_lstm")
-    if sampler == "grid" and "space" not in said and key == DOCUMENTED_GRID["builder"]:
+    users = said.get("hypermodel") is not None
+    if sampler == "grid" and "space" not in said and key == DOCUMENTED_GRID["builder"] and not users:
         layers.append(DOCUMENTED_GRID)
     else:
-        if "space" not in said and key in builder_keys():
+        if "space" not in said and key in builder_keys() and not users:
             fixed = _table(said, "parameters")
             space = {name: entry for name, entry in get_builder(key).space.items() if name not in fixed}
             layers.append({"space": space})
@@ -141,5 +150,4 @@ def with_preset(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
             layers.append({"search": {"timeout": DEFAULT_TIMEOUT_SECONDS}})
     objectives = settled(asked.get("search", {}))
     minimised = {"search": objectives} if objectives else {}
-    left_out = (COMPARE,) if preset_mistakes(asked) else (COMPARE, PRESET)
-    return merge(*layers, preset, minimised, {name: value for name, value in asked.items() if name not in left_out})
+    return merge(*layers, preset, minimised, told)

@@ -16,7 +16,6 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from ..storage.mistakes import Mistake, nearest
-from .objective_names import value_names
 
 if TYPE_CHECKING:
     from .spec import StudySpec
@@ -75,8 +74,9 @@ def create_study(
     Raises:
         StudyError: somebody else's study has this name.
     """
-    names = value_names(spec.search.metric, spec.search.objectives)
-    directions = [StudyDirection.MINIMIZE] * len(names)
+    names = spec.search.value_names
+    asked = spec.search.directions or ("minimize",) * len(names)
+    directions = [StudyDirection[direction.upper()] for direction in asked]
     study = optuna.create_study(storage=storage, study_name=spec.study, directions=directions, load_if_exists=True)
     others = len(study.directions) != len(names)
     if others or study.get_trials(deepcopy=False):  # without trials it may be ours: a creation that was killed half-way

@@ -26,9 +26,9 @@ from . import records, table
 from .choosing import Choice
 from .facts import counts
 from .folds import folds_of
-from .objective_names import value_names
 from .pareto import by_error, error_of, front
 from .retraining import Retrained
+from .shown import parameters_of
 from .snapshot import take_snapshot
 from .spec import StudySpec
 from .wording import counted
@@ -69,7 +69,7 @@ def write(
             n_parameters=sum(member.result.fit.n_parameters for member in members),
             trial_number=first.trial if alone else None,
             best_epoch=fit.best_epoch if alone else None,
-            epochs_trained=len(fit.history["loss"]) if alone else None,
+            epochs_trained=fit.epochs if alone else None,
             monitor=fit.monitor if alone else None,
             best_value=fit.best_value if alone else None,
             backend=spec.backend,
@@ -167,7 +167,7 @@ def _pareto(complete: Sequence[FrozenTrial], spec: StudySpec, choice: Choice) ->
         row, number = _row(trial, spec), trial.number
         values = tuple(trial.values or ())
         rows.append(Judged(number, values, row.rmse, row.parameters, number in best, number in choice.winners))
-    names = value_names(spec.search.metric, spec.search.objectives)
+    names = spec.search.value_names
     return Pareto(names, tuple(rows), asked=choice.rule == "asked")
 
 
@@ -207,7 +207,7 @@ def _complete(study: optuna.Study) -> list[FrozenTrial]:
 
 def _row(trial: FrozenTrial, spec: StudySpec) -> TrialRow:
     values = trial.user_attrs.get("values", {})
-    parameters = spec.parsed_space().decode(trial.params)
+    parameters = parameters_of(trial, spec.parsed_space())
     return TrialRow(trial.number, error_of(trial), parameters, values.get("val_rmse"), trial.user_attrs.get("seconds"))
 
 
@@ -220,7 +220,7 @@ def _most_workers(trials: Sequence[FrozenTrial]) -> int | None:
 
 def retraining_note(study: optuna.Study, spec: StudySpec, member: Retrained) -> str:
     """How the retraining compares with the trial, where it does."""
-    fit, epochs = member.result.fit, len(member.result.fit.history["loss"])
+    fit, epochs = member.result.fit, member.result.fit.epochs
     value = error_of(study.get_trials(deepcopy=False)[member.trial])
     searched = "unknown" if value is None else f"{value:.6f}"
     had = f"Trial {member.trial} had {spec.search.metric} {searched} in the search"

@@ -18,9 +18,10 @@ from ..storage.dataset import Dataset
 from ..storage.source import Source
 from ..storage.variants import variant
 from .delivery import message
-from .point import prepared, repeat_seeds, resolved
+from .point import declared, model_of, prepared, repeat_seeds, resolved
 from .presets import DEFAULT_DECAY
 from .spec import StudySpec
+from .user_models import draws_itself, model_name
 from .wording import duration
 
 if TYPE_CHECKING:
@@ -61,16 +62,20 @@ def retrain(
         place: of the member in an ensemble. Each has a seed of its own: equal starts make equal mistakes.
     """
     began = time.perf_counter()
-    point = resolved(spec, spec.parsed_space().decode(trial.params))
+    stored = spec.parsed_space().decode(trial.params)
+    point = resolved(spec, declared(spec, stored))
     everything = spec.final.refit == "all"
     whole = source.everything() if everything else source.dataset
     dataset = variant(whole, lookback=point.get("lookback"), groups=point.get("feature_groups"))
-    builder, parameters, searched = prepared(spec, point)
+    builder, _, searched = prepared(spec, point)
+    model = model_of(spec, stored, whole)
     searched = replace(searched, seed=repeat_seeds(searched.seed, place + 1)[place])
     settings = _without_validation(spec, searched, epochs) if everything else _documented(spec, searched, checkpoint)
-    result = holdout(builder, parameters, dataset, settings, listeners=(_say(settings),))
-    named = {"batch_size": spec.training.batch_size, **spec.parameters, **point}
-    return Retrained(trial.number, builder, named, dataset, result, settings.seed, time.perf_counter() - began)
+    result = holdout(model.builds, model.parameters, dataset, settings, listeners=(_say(settings),))
+    named = {"batch_size": spec.training.batch_size, **spec.parameters, **point, **model.drawn()}
+    return Retrained(
+        trial.number, model_name(spec, builder), named, dataset, result, settings.seed, time.perf_counter() - began
+    )
 
 
 def together(spec: StudySpec, members: Sequence[Retrained], source: Source) -> tuple[keras.Model, Dataset]:
@@ -96,7 +101,8 @@ def _without_validation(spec: StudySpec, searched: FitSettings, epochs: int) -> 
         searched,
         decay=searched.decay or DEFAULT_DECAY,
         epochs=min(epochs, spec.final.epochs),
-        monitor=searched.monitor.removeprefix("val_"),
+        # A user's model may have no metric but its loss.
+        monitor="loss" if draws_itself(spec) else searched.monitor.removeprefix("val_"),
         keep="last",
         patience=None,
         reduce_lr_patience=None,

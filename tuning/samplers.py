@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import optuna
 
-from .space import Point
+from .space import Point, Space, labels
 
 if TYPE_CHECKING:
     from .spec import StudySpec
@@ -18,7 +18,8 @@ def planned_points(spec: StudySpec, n_trials: int | None) -> list[Point]:
     """All points that are known before the search; empty points are blanks that the sampler fills at the claim.
 
     `random` and `qmc` sequences are drawn here, in one process: the same points whatever the number of workers,
-    no two workers can draw the same one, and a longer plan begins with the shorter one.
+    no two workers can draw the same one, and a longer plan begins with the shorter one. What is to be tried first
+    stands before them.
 
     Args:
         n_trials: how many; None means the whole grid or list, or the default for other samplers.
@@ -29,14 +30,25 @@ def planned_points(spec: StudySpec, n_trials: int | None) -> list[Point]:
         return points if n_trials is None else points[:n_trials]
     if spec.search.sampler == "points":
         return [dict(point) for point in spec.search.points][:n_trials]
+    wanted = n_trials or 0
     if spec.search.sampler == "tpe":
-        return [{} for _ in range(n_trials or 0)]
+        return [*map(dict, spec.search.first), *({} for _ in range(wanted))][:wanted]
     study = optuna.create_study(sampler=_sequence(spec))
-    points = []
-    for _ in range(n_trials or 0):
+    points = _filled(spec, space)
+    for _ in range(wanted - len(points)):
         trial = study.ask()
         points.append(space.sample(trial))
         study.tell(trial, 0.0)
+    return points[:wanted]
+
+
+def _filled(spec: StudySpec, space: Space) -> list[Point]:
+    """What is tried first, made whole: by draws of their own, so that the sequence behind begins as it always does."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, "first")))
+    points = []
+    for point in spec.search.first:
+        study.enqueue_trial(labels(point))
+        points.append(space.sample(study.ask()))
     return points
 
 

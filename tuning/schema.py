@@ -12,6 +12,7 @@ from ..models.registry import builder_keys, get_builder
 from .entries import EntrySpec
 from .explanations import explanations, summary
 from .presets import COMPARE, PRESET, PRESETS
+from .sections import CodeSpec
 from .spec import StudySpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,8 +20,8 @@ TITLE = "greentune study file"
 NAME = "greentune.schema.json"
 """How the file is called that lies beside a study file."""
 
-INTERNAL = ("entries",)
-"""Settings that `tune compare` makes; they are never written by hand."""
+INTERNAL = ("entries", "code")
+"""Settings that `tune` and `tune compare` make; they are never written by hand."""
 
 _SCALAR: dict[str, Any] = {"type": ["boolean", "number", "string"]}
 _WHEN: dict[str, Any] = {
@@ -71,7 +72,8 @@ def study_schema() -> dict[str, Any]:
     raw = StudySpec.model_json_schema()
     sections = raw.pop("$defs")
     properties = {name: body for name, body in raw["properties"].items() if name not in INTERNAL}
-    sections.pop(EntrySpec.__name__, None)
+    for made in (EntrySpec, CodeSpec):
+        sections.pop(made.__name__, None)
     models: list[type[BaseModel]] = [StudySpec, *section_models().values()]
     for model in models:
         told = explanations(model)

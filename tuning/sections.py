@@ -1,4 +1,4 @@
-"""The sections of a specification that say how: how a trial is judged and trained, workers run, the winner is made.
+"""The sections of a specification: who searches, how trials are judged, trained and run, how the winner is made.
 
 What each setting means stands in the docstrings; the reference, the schema and the files of `tune init` take it from
 there (see :mod:`.explanations`).
@@ -6,12 +6,18 @@ there (see :mod:`.explanations`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .checks import USUAL_SPLITS
+from .objective_names import Objective, settled, value_names
 
+Sampler = Literal["tpe", "random", "qmc", "grid", "points"]
+Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
+Metric = Literal["val_mse", "val_loss", "val_mae", "value"]
+Backend = Literal["auto", "jax", "tensorflow"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 OutOfMemory = Literal["fail", "retry"]
 Method = Literal["holdout", "expanding", "sliding", "documented"]
@@ -19,9 +25,56 @@ Rule = Literal["one-se", "best", "ensemble"]
 
 
 class Section(BaseModel):
-    """A table of the specification: frozen, and without room for misspelt settings."""
+    """Frozen, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SearchSpec(Section):
+    """Who searches, what is minimised, and until when.
+
+    Attributes:
+        sampler: who proposes points: ``tpe`` learns from results, ``random`` and ``qmc`` do not, ``grid`` takes all.
+        pruner: who ends hopeless trials early; ``median`` is the one for folds.
+        metric: which error chooses the epoch and judges a trial; ``val_mse`` and ``val_mae`` are free of penalties,
+            ``value`` is what an objective function returns.
+        objectives: what is minimised (see :mod:`.objective_names`): an error, which settles the metric, and what else
+            shall be small; none: the metric alone.
+        directions: of the values of an objective function; none: its one value is minimised.
+        points: of the sampler ``points``, which works off a list: parameters by name. `tune` itself makes such lists.
+        first: points that are tried before the sampler proposes any, among the `trials`; it fills in what they lack.
+        start_from: a study of this database whose `start_best` best points come first as well (see :mod:`.warm_start`).
+        start_best: how many points are taken from there.
+        trials: how many; not given: all points of a grid or a list, otherwise 40.
+        timeout: seconds of wall time after which no new trial begins; running ones are finished. Not given: no limit,
+            for the packaged farm 5 minutes where no number of trials is given either.
+        worker_seconds: seconds of all workers together after which no new trial begins; not given: no limit.
+        until_no_gain: trials without a gain larger than the noise after which no new one begins; not given: no limit.
+    """
+
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    directions: tuple[Literal["minimize", "maximize"], ...] = ()
+    metric: Metric = "val_mse"
+    objectives: tuple[Objective, ...] = ()
+    points: tuple[dict[str, Any], ...] = ()
+    first: tuple[dict[str, Any], ...] = ()
+    start_from: Annotated[str, Field(min_length=1)] | None = None
+    start_best: Annotated[int, Field(ge=1)] = 5
+    trials: Annotated[int, Field(ge=1)] | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    worker_seconds: Annotated[float, Field(gt=0)] | None = None
+    until_no_gain: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """What the values of a trial are, in their order."""
+        return value_names(self.metric, self.objectives, self.directions)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle(cls, given: Any) -> Any:
+        return {**settled(given), **given} if isinstance(given, Mapping) else given
 
 
 class ValidationSpec(Section):
@@ -146,3 +199,15 @@ class FinalSpec(Section):
     patience: Annotated[int, Field(ge=1)] | None = 15
     reduce_lr_patience: Annotated[int, Field(ge=1)] | None = 8
     gradient_norms: bool = True
+
+
+class CodeSpec(Section):
+    """The user's code of a study, as it was when the study was created.
+
+    Attributes:
+        folder: in which the command was given: from there modules are found.
+        files: the user's source files by their whole paths, each with a digest.
+    """
+
+    folder: str
+    files: dict[str, str] = Field(default_factory=dict)

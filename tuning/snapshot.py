@@ -13,7 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
-from .pareto import by_error, error_of
+from .pareto import by_value, error_of
+from .shown import parameters_of
 from .space import Space, parse_space
 
 _STATES = {
@@ -114,7 +115,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         unit=str(attributes.get(records.UNIT, "")),
         requeued=requeued,
         failures=dict(reasons),
-        best=best_of(trials, parse_space(tables["space"])[0]),
+        best=best_of(trials, parse_space(tables["space"])[0], tables["search"].get("directions", ())),
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
         returning=_returning(trials),
@@ -131,19 +132,19 @@ def _returning(trials: Sequence[FrozenTrial]) -> int:
     return sum(t.state is TrialState.FAIL and t.user_attrs.get("reason") in _BACK for t in last.values())
 
 
-def best_trial(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The COMPLETE trial with the smallest error; of equal ones the first."""
+def best_trial(trials: Sequence[FrozenTrial], directions: Sequence[str] = ()) -> FrozenTrial | None:
+    """The COMPLETE trial with the smallest error, or the best value in its direction; of equal ones the first."""
     complete = [t for t in trials if t.state is TrialState.COMPLETE and t.values]
-    return min(complete, key=by_error, default=None)
+    return min(complete, key=by_value(directions), default=None)
 
 
-def best_of(trials: Sequence[FrozenTrial], space: Space) -> Best | None:
+def best_of(trials: Sequence[FrozenTrial], space: Space, directions: Sequence[str] = ()) -> Best | None:
     """The best finished trial in plain values."""
-    trial = best_trial(trials)
+    trial = best_trial(trials, directions)
     number = None if trial is None else error_of(trial)
     if trial is None or number is None:
         return None
-    return Best(trial.number, number, trial.user_attrs.get("values", {}).get("val_rmse"), space.decode(trial.params))
+    return Best(trial.number, number, trial.user_attrs.get("values", {}).get("val_rmse"), parameters_of(trial, space))
 
 
 def _running(trial: FrozenTrial) -> Running:

@@ -56,6 +56,11 @@ class Choices:
         """Whether it is one of the choices."""
         return label(value) in self.labels
 
+    @property
+    def rule(self) -> str:
+        """What a value must be, as a noun phrase."""
+        return f"one of {', '.join(map(str, self.labels))}"
+
 
 @dataclass(frozen=True)
 class Range:
@@ -87,8 +92,18 @@ class Range:
         return (self.low, self.high)
 
     def holds(self, value: Any) -> bool:
-        """Whether it lies in the range."""
-        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        """Whether it lies in the range, on one of its steps."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        step = self.step or (1 if self.integer else None)
+        return step is None or abs((value - self.low) / step - round((value - self.low) / step)) < 1e-8
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, as a noun phrase."""
+        kind = "a whole number" if self.integer else "a number"
+        steps = "" if self.step is None else f" in steps of {self.step}"
+        return f"{kind} from {self.low} to {self.high}{steps}"
 
     def grid(self) -> tuple[Any, ...]:
         if self.integer:

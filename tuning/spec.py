@@ -11,68 +11,46 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from ..storage.dataspec import SAMPLE_PREFIX, DataSpec
 from ..storage.mistakes import Mistake, nearest
 from .checks import search_mistakes, training_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
-from .objective_names import Objective, settled
 from .presets import PRESET, preset_mistakes, with_preset
+from .references import with_whole_paths
 from .refusals import explained
-from .sections import FinalSpec, RunSpec, Section, TrainingSpec, ValidationSpec, WinnerSpec
+from .sections import (
+    Backend,
+    CodeSpec,
+    FinalSpec,
+    RunSpec,
+    SearchSpec,
+    Section,
+    TrainingSpec,
+    ValidationSpec,
+    WinnerSpec,
+)
 from .space import Space, parse_space
 
-Sampler = Literal["tpe", "random", "qmc", "grid", "points"]
-Pruner = Literal["none", "median", "hyperband", "asha", "patient"]
-Metric = Literal["val_mse", "val_loss", "val_mae"]
-Backend = Literal["auto", "jax", "tensorflow"]
-
 DEFAULT_TRIALS = 40
-_EXTENDABLE = ("study", "search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain", "data.path")
-"""What may differ when a study is gone on with: how long to search, and where the data lie (their bytes may not).
+_BUDGETS = ("search.trials", "search.timeout", "search.worker_seconds", "search.until_no_gain")
+_EXTENDABLE = ("study", *_BUDGETS, "search.first", "search.start_from", "search.start_best", "data.path")
+"""What may differ when a study is gone on with: how long to search, where the data lie (their bytes may not), and what
+is tried first, where that of the study stands.
 
 The sections `run` and `winner` may differ too, and the space may grow (see :mod:`.extension`)."""
 
 
+_SINCE = ("search.objectives", "search.directions", "hypermodel", "objective_function")
+"""Settings that came later than the first studies, and say nothing where they are empty."""
+
+
 class SpecError(Mistake):
     """A specification with mistakes, or one that differs from that of the existing study."""
-
-
-class SearchSpec(Section):
-    """Who searches, what is minimised, and until when.
-
-    Attributes:
-        sampler: who proposes points: ``tpe`` learns from results, ``random`` and ``qmc`` do not, ``grid`` takes all.
-        pruner: who ends hopeless trials early; ``median`` is the one for folds.
-        metric: which error chooses the epoch and judges a trial; ``val_mse`` and ``val_mae`` are free of penalties.
-        objectives: what is minimised (see :mod:`.objective_names`): an error, which settles the metric, and what else
-            shall be small; none: the metric alone.
-        points: of the sampler ``points``, which works off a list: parameters by name. `tune` itself makes such lists.
-        trials: how many; not given: all points of a grid or a list, otherwise 40.
-        timeout: seconds of wall time after which no new trial begins; running ones are finished. Not given: no limit,
-            for the packaged farm 5 minutes where no number of trials is given either.
-        worker_seconds: seconds of all workers together after which no new trial begins; not given: no limit.
-        until_no_gain: trials without a gain larger than the noise after which no new one begins; not given: no limit.
-    """
-
-    sampler: Sampler = "tpe"
-    pruner: Pruner = "median"
-    metric: Metric = "val_mse"
-    objectives: tuple[Objective, ...] = ()
-    points: tuple[dict[str, Any], ...] = ()
-    trials: Annotated[int, Field(ge=1)] | None = None
-    timeout: Annotated[float, Field(gt=0)] | None = None
-    worker_seconds: Annotated[float, Field(gt=0)] | None = None
-    until_no_gain: Annotated[int, Field(ge=1)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _settle(cls, given: Any) -> Any:
-        return {**settled(given), **given} if isinstance(given, Mapping) else given
 
 
 class StudySpec(Section):
@@ -82,7 +60,9 @@ class StudySpec(Section):
         study: its name; not given: data, sampler and a digest of the rest.
         seed: everything random follows from it.
         backend: of Keras; ``auto``: JAX on a CPU, TensorFlow where it sees a GPU.
-        builder: key of the model that is searched.
+        builder: a key of ours, or code of the user: ``FILE.py:NAME``, ``MODULE:NAME``, the name of an entry point.
+        hypermodel: a HyperModel of KerasTuner instead, or its ``build(hp)``.
+        objective_function: any function of an Optuna trial instead; there are no data and no winner then.
         parameters: of the builder, fixed by name.
         space: what is searched, by name: a list of choices, or a range as a table.
         entries: of a comparison, by name; `tune compare` makes them of the list ``compare``.
@@ -93,12 +73,15 @@ class StudySpec(Section):
         run: how workers run; may be changed when the study goes on.
         winner: how the winner is chosen; may be changed afterwards.
         final: how the winner is trained again.
+        code: the user's code, once it was looked at.
     """
 
     study: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     backend: Backend = "auto"
     builder: str = "stacked_lstm"
+    hypermodel: str | None = None
+    objective_function: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     space: dict[str, Any] = Field(default_factory=dict)
     entries: dict[str, EntrySpec] = Field(default_factory=dict)
@@ -109,6 +92,7 @@ class StudySpec(Section):
     run: RunSpec = Field(default_factory=RunSpec)
     winner: WinnerSpec = Field(default_factory=WinnerSpec)
     final: FinalSpec = Field(default_factory=FinalSpec)
+    code: CodeSpec | None = None
 
     def parsed_space(self) -> Space:
         """The declared space, ready to be sampled."""
@@ -129,10 +113,12 @@ class StudySpec(Section):
     def identity(self) -> dict[str, Any]:
         """What makes it the same study, flat: ``{"search.sampler": "tpe", …}`` without what may be extended."""
         flat = _flatten(self.model_dump(mode="json"))
-        left_out = (*_EXTENDABLE, "search.points" if self.entries else "entries")  # a comparison may get more seeds
-        if not self.search.objectives:
-            del flat["search.objectives"]  # so studies keep the names that they had before there were several
-        return {n: v for n, v in flat.items() if n not in left_out and not n.startswith(("run.", "winner."))}
+        left_out: tuple[str, ...] = (
+            *_EXTENDABLE,
+            "search.points" if self.entries else "entries",
+        )  # a comparison may get more seeds
+        left_out += tuple(name for name in _SINCE if not flat.get(name))  # so that studies keep their names
+        return {n: v for n, v in flat.items() if n not in left_out and not n.startswith(("run.", "winner.", "code"))}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -150,6 +136,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not valid TOML: {error}. Correct that place.") from None
+    raw = with_whole_paths(raw, path.parent)
     data = raw.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str) and "sample:" not in data["path"]:
         data["path"] = str(path.parent / Path(data["path"]).expanduser())
@@ -169,7 +156,7 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
     mistakes = preset_mistakes(raw)
     spec: StudySpec | None = None
     tables = with_preset({}, raw) if PRESET in raw and not mistakes else raw
-    named = {name: value for name, value in tables.items() if name != PRESET}
+    named = {name: value for name, value in with_whole_paths(tables, Path.cwd()).items() if name != PRESET}
     named["study"] = raw.get("study") or "unnamed"
     try:
         spec = StudySpec.model_validate(named)

@@ -17,7 +17,6 @@ from . import table
 from .finishing import finish
 from .launch import check_connections, launcher, machine_mistakes
 from .machine import Machines
-from .objective_names import value_names
 from .opening import Opened, open_study
 from .pareto import front_rows
 from .presets import with_preset
@@ -25,6 +24,7 @@ from .progress import Progress
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
 from .supervisor import Outcome
+from .user_models import model_name
 from .wording import best_text, counted, duration
 
 DEFAULT_OUT = "runs"
@@ -57,6 +57,11 @@ class TuneResult:
     seconds: float
     pareto: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a winner; of an objective function, whether any trial has a value."""
+        return self.delivered is not None or (self.spec.objective_function is not None and self.snapshot.done > 0)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         return {
@@ -86,6 +91,7 @@ def tune(
     workers: int | None = None,
     machines: Machines | None = None,
     artifacts: str | os.PathLike[str] | None = None,
+    accept_code: bool = False,
     quiet: bool = False,
 ) -> TuneResult:
     """Search, choose the winner, retrain it, evaluate it and export it; go on where an earlier run stopped.
@@ -99,6 +105,7 @@ def tune(
         workers: processes; None: one a GPU where the backend sees any, otherwise one a core.
         machines: where they compute, in more detail; `workers` wins over its own.
         artifacts: folder for checkpoints and trained models that all hosts see; None: in the folder of the study.
+        accept_code: go on with a study though the user's code was edited since.
         quiet: no progress on standard error.
 
     Raises:
@@ -116,6 +123,7 @@ def tune(
         artifacts=None if artifacts is None else Path(artifacts),
         mistakes=machine_mistakes(asked, str(raw.get("backend", "auto"))),
         check=lambda database: check_connections(database, asked.workers or 1),
+        accept_code=accept_code,
     )
     spec, folder = opened.spec, opened.folder
     check_folder(folder / "bundle")
@@ -124,15 +132,19 @@ def tune(
     until = None if spec.search.timeout is None else time.time() + spec.search.timeout
     launch = launcher(opened, asked, before.waiting)
     with Progress(epochs=spec.training.epochs, until=until, workers=launch.workers, quiet=quiet) as progress:
-        for line in (*opened.audit.lines(), _opening(opened, before, launch.workers)):
+        for line in (
+            *(opened.audit.lines() if opened.audit is not None else ()),
+            *opened.notes,
+            _opening(opened, before, launch.workers),
+        ):
             progress.say(line)
         ended = launch.run(progress)
     snapshot = take_snapshot(opened.study)
     results = table.write_table(opened.study, spec, folder)
-    delivered = None
+    delivered, delivers = None, spec.objective_function is None
     if snapshot.best is not None:
         progress.say(f"search ended: best {best_text(snapshot)}; all trials in {results}")
-        if ended is Outcome.FINISHED:
+        if ended is Outcome.FINISHED and delivers:
             delivered = finish(opened, asked, again=False, quiet=quiet, say=progress.say)
     return TuneResult(
         storage=redact(opened.url),
@@ -142,7 +154,7 @@ def tune(
         table=results,
         agreement=table.agreement(opened.study) if spec.search.sampler == "grid" else None,
         delivered=delivered,
-        interrupted=ended is not Outcome.FINISHED or (snapshot.best is not None and delivered is None),
+        interrupted=ended is not Outcome.FINISHED or (delivers and snapshot.best is not None and delivered is None),
         added=opened.changed.added,
         seconds=time.monotonic() - began,
         pareto=_pareto(opened),
@@ -150,7 +162,7 @@ def tune(
 
 
 def _pareto(opened: Opened) -> tuple[dict[str, Any], ...]:
-    several = len(opened.spec.search.objectives) > 1
+    several = len(opened.spec.search.value_names) > 1
     return tuple(front_rows(opened.study.get_trials(deepcopy=False), opened.spec)) if several else ()
 
 
@@ -158,8 +170,8 @@ def _opening(opened: Opened, before: Snapshot, workers: int) -> str:
     spec, changed, url = opened.spec, opened.changed, redact(opened.url)
     search = spec.search
     what = (
-        f"study {spec.study}: {spec.builder}, {search.sampler}, pruner {search.pruner}, "
-        f"{' and '.join(value_names(search.metric, search.objectives))}, {spec.backend}"
+        f"study {spec.study}: {model_name(spec, spec.builder)}, {search.sampler}, pruner {search.pruner}, "
+        f"{' and '.join(search.value_names)}, {spec.backend}"
     )
     if not opened.created and not before.waiting and not changed.added:
         return f"{what}\nnothing to add: all {before.finished} trials of this study have a result in {url}"

@@ -23,6 +23,8 @@ def summary(result: TuneResult) -> str:
     lines += _front_lines(result)
     if result.interrupted:
         lines.append("Interrupted. Nothing is lost: the same command goes on.")
+    elif result.spec.objective_function is not None and result.snapshot.best is not None:
+        lines += _best_lines(result)
     elif result.delivered is None:
         lines.append(_nothing_to_deliver(result.snapshot))
     else:
@@ -160,6 +162,14 @@ def _front_lines(result: TuneResult) -> list[str]:
         )
         lines.append(f"  trial {row['trial']}: {error}{values}")
     return [*lines, f"  and {n - FRONT_LINES} more; see the table"] if n > FRONT_LINES else lines
+
+
+def _best_lines(result: TuneResult) -> list[str]:
+    """Of an objective function: there is no model to deliver, so the best point is the result."""
+    best = result.snapshot.best
+    if best is None or result.pareto:
+        return []
+    return [f"best     trial {best.number}: {_assignments(best.parameters)}"]
 
 
 def _nothing_to_deliver(snapshot: Snapshot) -> str:

@@ -13,8 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
-from .objective_names import value_names
-from .pareto import by_error, error_of, front
+from .pareto import by_value, error_of, front
+from .shown import parameter_names, parameters_of
 from .space import labels
 from .spec import StudySpec
 
@@ -34,10 +34,12 @@ def rows(study: optuna.Study, spec: StudySpec) -> list[dict[str, Any]]:
     if spec.search.sampler != "grid" or spec.search.pruner != "none":
         wanted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)  # type: ignore[assignment]
     trials = study.get_trials(deepcopy=False, states=wanted)
-    complete_first = sorted(trials, key=lambda t: (t.state is not TrialState.COMPLETE, by_error(t)[:2]))
-    best = {trial.number for trial in front(trials)}
+    directions, names = spec.search.directions, parameter_names(trials, spec.parsed_space())
+    key = by_value(directions)
+    complete_first = sorted(trials, key=lambda t: (t.state is not TrialState.COMPLETE, key(t)[:2]))
+    best = {trial.number for trial in front(trials, directions)}
     unit = re.sub(r"\W+", "_", records.read_unit(study).lower())
-    return [_row(trial, spec, unit, pareto=trial.number in best) for trial in complete_first]
+    return [_row(trial, spec, unit, names, pareto=trial.number in best) for trial in complete_first]
 
 
 def write_table(study: optuna.Study, spec: StudySpec, folder: Path) -> Path:
@@ -79,23 +81,27 @@ def agreement(study: optuna.Study) -> str | None:
     )
 
 
-def _row(trial: FrozenTrial, spec: StudySpec, unit: str, *, pareto: bool) -> dict[str, Any]:
+def _row(trial: FrozenTrial, spec: StudySpec, unit: str, names: Sequence[str], *, pareto: bool) -> dict[str, Any]:
     values = trial.user_attrs.get("values", {})
     best_epoch = trial.user_attrs.get("best_epoch")
     row: dict[str, Any] = {"trial": trial.number}
     if spec.search.sampler != "grid":
         row |= {"state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}
-    point = labels(spec.parsed_space().decode(trial.params))
-    row |= {name: point.get(name, "") for name in spec.space}
+    point = labels(parameters_of(trial, spec.parsed_space()))
+    row |= {name: point.get(name, "") for name in names}
     if trial.state is TrialState.PRUNED:
         row[f"{spec.search.metric}_when_pruned"] = error_of(trial)
+    if trial.state is TrialState.PRUNED and spec.objective_function is None:
         row["folds_when_pruned"] = len({score["fold"] for score in trial.user_attrs.get("folds", ())})
     row |= {(f"val_rmse_{unit}" if name == "val_rmse" else name): values[name] for name in _MEASURED if name in values}
-    further = value_names(spec.search.metric, spec.search.objectives)[1:]
+    first, *further = spec.search.value_names
+    if spec.objective_function is not None and trial.state is TrialState.COMPLETE:
+        row[first] = error_of(trial)
     if further:
         measured = [int(value) if value.is_integer() else value for value in (trial.values or ())[1:]]
         row |= dict(zip(further, measured, strict=False)) | {"pareto": "yes" if pareto else ""}
-    row["best_epoch"] = "" if best_epoch is None else best_epoch + 1
+    if spec.objective_function is None:
+        row["best_epoch"] = "" if best_epoch is None else best_epoch + 1
     row["seconds"] = trial.user_attrs.get("seconds", "")
     return row
 

@@ -43,6 +43,7 @@ from .service import leave_for_others
 from .spec import SpecError, StudySpec
 from .stopping import Interrupted, StopSignal
 from .study_data import OtherData, load_study_data
+from .user_models import OtherCode, preload
 from .watchdog import Watchdog, resident_mb
 
 IDLE_SECONDS = 1.0
@@ -122,7 +123,7 @@ class _Worker:
         except OutOfMemory as error:
             _log.warning("out of memory, this process is to be replaced: %s", error)
             return records.EXIT_OOM
-        except OtherData as error:
+        except (OtherData, OtherCode) as error:
             _log.error("%s", error)
             return records.EXIT_DATA
         except Mistake as mistake:
@@ -201,6 +202,9 @@ class _Worker:
             self._look_for_a_gain()
 
     def _load_data(self) -> Sequence[Cut]:
+        preload(self._spec)
+        if self._spec.objective_function is not None:
+            return ()
         cuts = cuts_of(load_study_data(self._study, self._spec), self._spec.validation)
         apply_gpu_limits()
         return cuts
@@ -239,7 +243,7 @@ class _Worker:
         if search.until_no_gain is None:
             return
         trials = self._study.get_trials(deepcopy=False)
-        if no_gain(trials, search.until_no_gain, search.metric):
+        if no_gain(trials, search.until_no_gain, search.metric, maximize=search.directions[:1] == ("maximize",)):
             why = f"The last {search.until_no_gain} trials brought no gain larger than the noise"
             _log.info("%s: the search ends", why)
             records.end_search(self._study, now=fleet.now(self._storage), why=why)
@@ -250,6 +254,8 @@ class _Worker:
 
 
 def _pruner(spec: StudySpec) -> optuna.pruners.BasePruner:
+    if spec.objective_function is not None:
+        return make_pruner(spec.search.pruner, None)
     validation = spec.validation
     n_folds = {"holdout": 1, "documented": 4}.get(validation.method, validation.n_splits)
     return make_pruner(spec.search.pruner, spec.training.epochs, n_folds=n_folds, n_seeds=validation.seeds)

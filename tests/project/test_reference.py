@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from greentune.tuning.schema import section_models
+from greentune.tuning.schema import INTERNAL, section_models
 from greentune.tuning.spec import StudySpec
 
 from .house import ROOT
@@ -55,7 +55,7 @@ def test_every_setting_stands_there() -> None:
     }
     for name, model in section_models().items():
         assert [field for field in model.model_fields if f"| `{field}` |" not in sections[name]] == [], name
-    top = [field for field in StudySpec.model_fields if field not in (*section_models(), "entries")]
+    top = [field for field in StudySpec.model_fields if field not in (*section_models(), *INTERNAL)]
     assert [field for field in top if f"| `{field}` |" not in sections["Top of the file"]] == []
 
 

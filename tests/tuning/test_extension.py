@@ -123,6 +123,20 @@ def test_another_rule_of_the_winner_is_taken_over(tmp_path: Path) -> None:
     assert records.read_spec(again.study).winner == again.spec.winner, "the process that delivers reads it there"
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_points_that_were_tried_first_stand_when_a_study_goes_on(sampler: str, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"sampler": sampler, "trials": 4}
+    first = opened(tmp_path, search=asked | {"first": [{"dropout_rate": 0.2}, {"learning_rate": 0.003}]})
+    drawn = draw(first, n=2)
+    assert (drawn[0]["dropout_rate"], drawn[1]["learning_rate"]) == (0.2, 0.003)
+    without = opened(tmp_path, search=asked)
+    other = opened(tmp_path, search=asked | {"first": [{"dropout_rate": 0.0}], "trials": 5})
+    assert [study.spec.search.first for study in (without, other)] == [first.spec.search.first] * 2
+    assert [study.changed.added for study in (without, other)] == [0, 1]
+    assert without.notes == ()
+    assert "keeps the points that it began with" in other.notes[0]
+
+
 @pytest.mark.parametrize("sampler", ["grid", "random", "qmc"])
 def test_plan_is_the_same_once_the_study_has_been_read_back(sampler: str, tmp_path: Path) -> None:
     """The parameters do not stand in alphabetical order."""

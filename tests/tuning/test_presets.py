@@ -119,3 +119,18 @@ def test_folds_of_a_study_file_with_a_preset(tmp_path: Path) -> None:
     assert len(json.loads(drawn.stdout)["folds"]) == 5
     quick = tune(tmp_path, "folds", "--config", "study.toml", "--preset", "quick", "--json")
     assert len(json.loads(quick.stdout)["folds"]) == 1
+
+
+def test_a_model_of_the_users_own_gets_no_space_of_a_preset() -> None:
+    for model in ({"hypermodel": "model.py:Mine"}, {"builder": "model.py:build"}):
+        tables = with_preset({}, {"preset": "documented", **model})
+        assert not {"space", "parameters"} & tables.keys()
+        assert tables["search"]["sampler"] == "grid"
+
+
+def test_an_objective_function_takes_only_the_budget_of_a_preset() -> None:
+    tables = with_preset({}, {"preset": "quick", "objective_function": "model.py:objective"})
+    assert tables == {
+        "search": {"metric": "value", "trials": 8, "timeout": 60.0},
+        "objective_function": "model.py:objective",
+    }

@@ -12,6 +12,12 @@ from greentune.tuning.presets import DEFAULT_TIMEOUT_SECONDS, merge, with_preset
 from greentune.tuning.queue import plan
 from greentune.tuning.spec import SpecError, StudySpec, differences, parse_spec, read_toml
 
+RATES = {
+    "l1": [0.0, 0.1],
+    "dropout_rate": {"low": 0.0, "high": 0.5, "step": 0.1},
+    "dense_units": {"low": 8, "high": 64},
+}
+
 
 def spec_of(**tables: Any) -> StudySpec:
     return parse_spec(with_preset({}, tables))
@@ -88,6 +94,12 @@ def test_own_data_have_no_time_limit() -> None:
             "one rate for each LSTM layer; got [0.1, 0.2] for lstm_units=[3]",
         ),
         ({"builder": "advanced_lstm", "space": {"lstm_units": [[32], [32, 16]]}}, "for lstm_units=[32, 16]"),
+        ({"space": RATES, "search": {"first": [{"l3": 0.1}]}}, "names 'l3', which is not searched. Did you mean 'l1'?"),
+        ({"space": RATES, "search": {"first": [{}, {"l1": 0.2}]}}, "`search.first[1].l1` must be one of 0.0, 0.1"),
+        ({"space": RATES, "search": {"first": [{"dropout_rate": 0.25}]}}, "in steps of 0.1; got 0.25"),
+        ({"space": RATES, "search": {"first": [{"dense_units": 8.5}]}}, "a whole number from 8 to 64; got 8.5"),
+        ({"space": RATES, "search": {"first": [1]}}, "`search.first.0` must be a valid dictionary"),
+        ({"search": {"sampler": "grid", "first": [{"dropout_rate": 0.2}]}}, "grid has a list of its own"),
         ({"validation": {"n_splits": 3}}, "got 3 with holdout"),
         ({"validation": {"method": "documented", "n_splits": 3}}, "got 3 with documented"),
         ({"validation": {"method": "expanding", "n_splits": 5000}}, "`validation.n_splits`"),

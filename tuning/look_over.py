@@ -1,0 +1,107 @@
+"""All that can be wrong with a study, looked at before anything is written: specification, data, leaks, user's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..objectives.audit import Audit, audit
+from ..storage.dataset import Dataset
+from ..storage.datasets import load_source
+from ..storage.dataspec import DataError
+from ..storage.mistakes import Mistake
+from ..storage.source import Source
+from ..storage.variants import group_mistakes
+from . import probe
+from .folds import cuts_of
+from .spec import SpecError, StudySpec, parse_spec
+from .study_data import data_of
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study in which nothing wrong was found.
+
+    Attributes:
+        spec: with what was found out of the user's code.
+        source: the data; None where an objective function has none.
+        audit: what was checked of them.
+        looked: at the model; None where that was not needed.
+    """
+
+    spec: StudySpec
+    source: Source | None
+    audit: Audit | None
+    looked: probe.Looked | None = None
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """With the longest lookback and all features."""
+        return None if self.source is None else self.source.dataset
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What may be a mistake."""
+        return () if self.looked is None else tuple(self.looked.notes)
+
+
+def look_over(raw: Mapping[str, Any], mistakes: list[str], *, timed: bool = False) -> Checked:
+    """Read specification and data, look for leaks and at the user's code.
+
+    Args:
+        raw: nested tables, presets merged in.
+        mistakes: what is wrong with other things; told together with the rest.
+        timed: whether a few epochs are trained to see how long they take, also of our own models.
+
+    Raises:
+        SpecError: with everything that the user can put right.
+    """
+    spec: StudySpec | None = None
+    source: Source | None = None
+    try:
+        spec = parse_spec(raw)
+    except SpecError as error:
+        mistakes += error.mistakes
+    if raw.get("objective_function") is None:
+        source = _source(raw, spec, mistakes)
+    found = None
+    if spec is not None and source is not None and not mistakes:
+        try:
+            found = audit(source.dataset, [cut.dataset for cut in cuts_of(source, spec.validation)])
+            mistakes += [f"The data leak: {leak.sentence}" for leak in found.leaks]
+        except Mistake as error:
+            mistakes += error.mistakes
+    if mistakes or spec is None:
+        raise SpecError(mistakes)
+    if not timed and not probe.needed(spec):
+        return Checked(spec, source, found)
+    looked = probe.look(spec, None if source is None else source.dataset, timed=timed)
+    if looked.mistakes:
+        raise SpecError(looked.mistakes)
+    return Checked(probe.with_code(spec, looked) if probe.needed(spec) else spec, source, found, looked)
+
+
+def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str]) -> Source | None:
+    """The data, when the rest of the specification has mistakes too."""
+    source = None
+    try:
+        data = data_of(spec) if spec is not None else _data_alone(raw)
+        if data is not None:
+            source = load_source(data)
+            mistakes += group_mistakes(source.dataset)
+    except DataError as error:
+        mistakes += error.mistakes
+    return source
+
+
+def _data_alone(raw: Mapping[str, Any]) -> Any:
+    """The data section, when the rest has mistakes; None when the section itself was refused already."""
+    from pydantic import ValidationError
+
+    from ..storage.dataspec import DataSpec
+
+    try:
+        return DataSpec.model_validate(raw.get("data", {}))
+    except ValidationError:
+        return None

@@ -1,0 +1,218 @@
+"""A first look at the user's code, in a process that may import Keras: does it load, build, and fit the data?
+
+What is found is told to the parent (see :mod:`.probe`) before a study is created.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from ..models import user_code
+from ..models.contract import ModelError
+from ..storage.datasets import load_source
+from ..storage.mistakes import nearest
+from .checks import TRAINING_PARAMETERS, builder_mistakes
+from .delivery import message
+from .folds import cuts_of
+from .point import model_of, run_point
+from .references import all_builders, references, searched_builders
+from .samplers import derived_seed
+from .space import parse_space
+from .spec import StudySpec
+from .study_data import data_of
+from .user_models import Bound, bind, contract_of, load, model_name, told
+
+Shape = tuple[int, int, int]
+"""Lookback, features, outputs."""
+
+TIMED_EPOCHS = 3
+
+
+@dataclass
+class Found:
+    """What a look at the code has found; see `Looked` of the parent."""
+
+    mistakes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    first: dict[str, Any] | None = None
+    space: dict[str, Any] | None = None
+    trains_itself: bool = False
+    n_parameters: int | None = None
+    timing: dict[str, float] | None = None
+
+
+def probe(request: Mapping[str, Any]) -> Found:
+    """Look at the code that a specification names.
+
+    Args:
+        request: ``spec`` as JSON, ``shape`` of the windows and outputs, ``timed``: whether a training is timed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    spec = StudySpec.model_validate(request["spec"])
+    found = Found()
+    named = references(request["spec"])
+    for reference in dict.fromkeys(named.values()):
+        try:
+            load(spec, reference)
+        except ModelError as error:
+            found.mistakes += error.mistakes
+    if not found.mistakes:
+        _look(spec, request["shape"], found)
+    found.files = user_code.sources(named.values(), Path.cwd())
+    if request.get("timed") and not found.mistakes and spec.objective_function is None:
+        found.timing = _timed(_with_space(spec, found))
+    return found
+
+
+def answer(request: str) -> None:
+    """Do it and tell the parent."""
+    message(probe=vars(probe(json.loads(request))))
+
+
+def _look(spec: StudySpec, shape: Any, found: Found) -> None:
+    if spec.objective_function is not None:
+        found.mistakes += _function_mistakes(spec, spec.objective_function)
+    elif spec.hypermodel is not None:
+        _look_at_hypermodel(spec, tuple(shape), found)
+    elif spec.entries:
+        for name, entry in spec.entries.items():
+            of_entry = spec.model_copy(update={"builder": entry.builder, "parameters": {}, "space": {}})
+            parameters = {n: v for n, v in entry.parameters.items() if n not in TRAINING_PARAMETERS}
+            _look_at_builder(of_entry, entry.builder, parameters, tuple(shape), found, f"Entry '{name}': ")
+    else:
+        for key in searched_builders(spec.space) or [spec.builder]:
+            _look_at_builder(spec, key, spec.parameters, tuple(shape), found)
+
+
+def _function_mistakes(spec: StudySpec, reference: str) -> list[str]:
+    from ..models.user import takes
+
+    function, name = load(spec, reference), user_code.shown(reference)
+    if not callable(function):
+        return [f"{name} must be a function objective(trial); it is of type {type(function).__name__}."]
+    if not takes(function, 1):
+        return [f"{name} must take one argument, the trial. Wrap it: def objective(trial): return {name}(trial, …)."]
+    return []
+
+
+def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Found) -> None:
+    from ..models import hypermodel, keras_tuner
+
+    assert spec.hypermodel is not None
+    name = user_code.shown(spec.hypermodel)
+    try:
+        made = hypermodel.instance(load(spec, spec.hypermodel), name, shape[:2], shape[2])
+        defaults = keras_tuner.defaults()
+        bound = Bound(hypermodel.for_trial(made, defaults, name), {})
+    except ModelError as error:
+        found.mistakes += error.mistakes
+        return
+    _build(spec, bound, name, shape, found)
+    found.trains_itself = keras_tuner.has_own_fit(made)
+    fixed = [name for name in spec.parameters if name in defaults.stored]
+    found.first = {n: v for n, v in defaults.stored.items() if n not in fixed and n not in spec.space}
+    _say_unused(spec, defaults.values, found)
+
+
+def _look_at_builder(
+    spec: StudySpec, key: str, parameters: Mapping[str, Any], shape: Shape, found: Found, of: str = ""
+) -> None:
+    if key not in references({"builder": key}).values():
+        if key not in all_builders():
+            found.mistakes.append(f"{of}`builder` must be a known model; got '{key}'. {nearest(key, all_builders())}")
+        return
+    try:
+        contract = contract_of(spec, key)
+    except ModelError as error:
+        found.mistakes += [of + sentence for sentence in error.mistakes]
+        return
+    if contract is not None:
+        if not spec.space and not spec.entries:
+            found.space = {n: entry for n, entry in contract.space.items() if n not in parameters}
+        space = parse_space(spec.space or found.space or {})[0]
+        refused = builder_mistakes(contract, space, parameters, spec.data.feature_groups or {})
+        found.mistakes += [of + sentence for sentence in refused]
+        if refused:
+            return
+    drawn = {name: value for name, value in _first_point(spec, found).items() if name not in TRAINING_PARAMETERS}
+    if contract is not None:
+        drawn = {name: value for name, value in drawn.items() if name in contract.parameters}
+    elif spec.search.sampler in ("grid", "qmc"):
+        found.mistakes.append(
+            f"{of}`search.sampler` must be tpe or random with a function, which says what is searched only while it "
+            f"runs; got {spec.search.sampler!r}."
+        )
+        return
+    drawn.pop("builder", None)
+    bound = bind(spec, key, {**parameters, **drawn}, _any_trial(spec), shape)
+    _build(spec, bound, of + user_code.shown(key), shape, found)
+    if contract is None and not of:
+        _say_unused(spec, bound.drawn(), found)
+
+
+def _first_point(spec: StudySpec, found: Found) -> dict[str, Any]:
+    """Some point of the study's own space."""
+    return parse_space(spec.space or found.space or {})[0].sample(_any_trial(spec))
+
+
+def _any_trial(spec: StudySpec) -> optuna.Trial:
+    sampler = optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, "probe"))
+    return optuna.create_study(sampler=sampler).ask()
+
+
+def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Found) -> None:
+    """Build once, as every trial does."""
+    from ..objectives.runtime import set_seed
+
+    set_seed(spec.seed)
+    try:
+        model = bound.builds.build(bound.parameters, shape[:2], shape[2])
+    except ModelError as error:
+        found.mistakes += error.mistakes
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
+        found.mistakes.append(f"{name} failed while it built its first model:\n{told(spec, error)}")
+    else:
+        found.n_parameters = model.count_params()
+
+
+def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found) -> None:
+    """Names that the study fixes or searches, and that the code did not ask for this time."""
+    mine = [*spec.parameters, *(n for n in spec.space if n not in (*TRAINING_PARAMETERS, "builder"))]
+    found.notes += [
+        f"`{name}` was not asked for by {model_name(spec, spec.builder)} when it built its first model. "
+        f"{nearest(name, tuple(asked))}"
+        for name in mine
+        if name not in asked
+    ]
+
+
+def _with_space(spec: StudySpec, found: Found) -> StudySpec:
+    return spec if found.space is None else spec.model_copy(update={"space": found.space})
+
+
+def _timed(spec: StudySpec) -> dict[str, float]:
+    """A short training of one point on the newest fold, which is the largest."""
+    cuts = cuts_of(load_source(data_of(spec)), spec.validation)
+    training = spec.training.model_copy(update={"epochs": TIMED_EPOCHS, "patience": None, "decay": 0.0})
+    short = spec.model_copy(update={"training": training})
+    trial = _any_trial(spec)
+    point = spec.parsed_space().sample(trial)
+    began = time.perf_counter()
+    model = model_of(short, point, cuts[-1].dataset, trial)
+    result = run_point(short, cuts[-1:], point, model=model)
+    seconds = time.perf_counter() - began
+    epochs = sorted(result.last.fit.history["seconds"][1:])
+    epoch = epochs[len(epochs) // 2]
+    return {
+        "epoch_seconds": epoch,
+        "start_seconds": max(0.0, seconds - epoch * TIMED_EPOCHS),
+        "n_parameters": float(result.last.fit.n_parameters),
+    }
