@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help tune test chaos check format clean view
+.PHONY: help tune test chaos check format docs clean view
 
 help:
 	@echo "make tune    tune, prove and export a forecaster of the packaged wind farm (8 to 10 minutes on 2 cores)"
@@ -25,6 +25,7 @@ help:
 	@echo "make chaos   race, kills, outages, load and resume at full size (an hour and a half on 2 cores)"
 	@echo "make check   formatting, lint, types, and which folder may import which"
 	@echo "make format  format the code and apply the safe fixes of the linter"
+	@echo "make docs    write docs/reference/ from the code: every setting, every command"
 	@echo "make clean   remove caches and build folders (keeps $(VENV) and runs)"
 	@echo
 	@echo "The first run makes $(VENV) with the newest Python from 3.11 to 3.13; PYTHON=/path/to/python chooses another,"
@@ -49,6 +50,9 @@ check: $(DEV_STAMP) view
 format: $(DEV_STAMP)
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
+
+docs: $(DEV_STAMP)
+	@$(BIN)/python -P docs/generate.py
 
 clean:
 	@rm -rf .view build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,12 +27,12 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         path: a file is a series (CSV, gzipped CSV, Parquet), a folder is ready arrays, ``sample:NAME`` is packaged.
-        timestamp: column of the times; None takes the first column that reads as times.
+        timestamp: column of the times; not given: the first column that reads as times.
         timezone: IANA name of the clock by which times without an offset are read.
         target: column to forecast; a series needs one. Its own past is always a feature.
         unit: of the target.
-        capacity: of the plant, in `unit`, for errors relative to it.
-        features: columns to learn from; None takes every other numeric column.
+        capacity: of the plant, in `unit`, for errors relative to it; not given: there are none.
+        features: columns to learn from; not given: every other numeric column.
         known_ahead: features whose value at the target time is known when the forecast is made; they enter `horizon`
             steps ahead.
         circular: features in degrees; they enter as sine and cosine.

@@ -32,9 +32,16 @@ def find_timestamp(table: Table) -> str:
         column = table.frame[name]
         if pd.api.types.is_datetime64_any_dtype(column):
             return str(name)
-        if _is_text(column) and column.notna().any() and _parsed(_stripped(column.dropna().head(50))) is not None:
+        if _is_text(column) and column.notna().any() and _reads_as_times(_stripped(column.dropna())):
             return str(name)
     raise DataError(f"No column of {table.source} reads as times. {_FOR_EXAMPLE}, or name the column with `timestamp`.")
+
+
+def _reads_as_times(texts: pd.Series[str]) -> bool:
+    """Whether the first of them do; days such as 01.02.2015 read in two ways until a later row says which one holds."""
+    if _parsed(texts.head(50)) is not None:
+        return True
+    return bool(_numbered_patterns(str(texts.iloc[0]))) and _parsed(texts) is not None
 
 
 def utc_times(table: Table, name: str, timezone: str) -> np.ndarray:

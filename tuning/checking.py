@@ -11,7 +11,7 @@ from .folds import cuts_of
 from .look_over import Checked, look_over
 from .machine import available_cores
 from .spec import DEFAULT_TRIALS, StudySpec
-from .user_models import model_name
+from .user_models import models_named
 from .wording import counted, duration
 
 
@@ -88,9 +88,12 @@ def check(raw: Mapping[str, Any], *, workers: int | None = None, timed: bool = T
         cuts = cuts_of(checked.source, spec.validation)
         fits, windows = sum(cut.fitted == cut.number for cut in cuts), len(cuts[-1].dataset.train.windows)
     timing = None if looked is None else looked.timing
+    n_parameters = None if looked is None else looked.n_parameters
+    if n_parameters is None and timing is not None:
+        n_parameters = int(timing["n_parameters"])
     return Report(
         study=spec.study,
-        model=model_name(spec, spec.builder),
+        model=models_named(spec),
         sampler=spec.search.sampler,
         pruner=spec.search.pruner,
         metric=spec.search.value_names,
@@ -99,7 +102,9 @@ def check(raw: Mapping[str, Any], *, workers: int | None = None, timed: bool = T
         fits=fits,
         epochs=spec.training.epochs,
         windows=windows,
-        n_parameters=None if looked is None else looked.n_parameters,
+        n_parameters=looked.n_parameters or (None if timing is None else int(timing["n_parameters"]))
+        if looked
+        else None,
         timeout=spec.search.timeout,
         cost=None if timing is None else _cost(checked, timing, tickets, workers or available_cores()),
         lines=(*(() if checked.audit is None else checked.audit.lines()), *checked.notes),

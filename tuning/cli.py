@@ -17,6 +17,7 @@ from . import options as o
 from . import options_code as c
 from . import options_first as f
 from . import options_judging as j
+from . import options_study as s
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # with Rich's own markup "[default: 40]" would be one, and vanish
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -68,6 +70,7 @@ def _version(asked: bool) -> None:
 def run(
     context: typer.Context,
     config: o.ConfigOption = None,
+    preset: s.PresetOption = None,
     data: o.DataOption = None,
     target: o.TargetOption = None,
     timestamp: o.TimestampOption = None,
@@ -143,6 +146,7 @@ def run(
     raw = specification(
         config,
         {
+            "preset": preset,
             "study": study,
             "seed": seed,
             "backend": backend,
@@ -217,6 +221,7 @@ def run(
 
 
 for _command in (
+    cli_study.init,
     cli_fleet.status,
     cli_fleet.submit,
     cli_fleet.worker,
@@ -229,6 +234,8 @@ for _command in (
     cli_results.predict,
     cli_data.folds,
     cli_data.prepare,
+    cli_study.check,
+    cli_study.schema,
     cli_fleet.dashboard,
 ):
     app.command()(_command)

@@ -11,11 +11,13 @@ import typer
 from ..storage.mistakes import Mistake
 from . import options as o
 from . import options_judging as j
+from . import options_study as s
 from .cli_shared import EXIT_MISTAKE, specification
 
 
 def folds(
     config: o.ConfigOption = None,
+    preset: s.PresetOption = None,
     data: o.DataOption = None,
     target: o.TargetOption = None,
     lookback: o.LookbackOption = None,
@@ -31,6 +33,7 @@ def folds(
     raw = specification(
         config,
         {
+            "preset": preset,
             "data.path": data,
             "data.target": target,
             "data.lookback": lookback,

@@ -20,7 +20,7 @@ from ..storage.mistakes import nearest
 from .entries import DEFAULT_BUILDER, ENTRY
 from .objective_names import settled
 from .point import SEED, repeat_seeds
-from .presets import COMPARE, merge
+from .presets import COMPARE, PRESET, merge, preset_mistakes
 
 KEEP_ALL = 100_000
 """Trials that keep their trained model: all, because all are judged on the test part at the end."""
@@ -37,7 +37,7 @@ DOCUMENTED: tuple[dict[str, Any], ...] = (
 _TRAINING = {"epochs": 50, "batch_size": 32, "shuffle": True, "patience": 15, "reduce_lr_patience": 8}
 """R13 with the callbacks of R4."""
 _KEYS = ("name", "builder", "parameters")
-_OF_A_SEARCH = ("builder", "parameters", "space", "search", "validation", "winner", "final", "entries", COMPARE)
+_OF_A_SEARCH = ("builder", "parameters", "space", "search", "validation", "winner", "final", "entries", COMPARE, PRESET)
 """What a study file says of a search; of it a comparison takes the metric and its own list."""
 
 
@@ -55,6 +55,7 @@ def comparison_tables(asked: Mapping[str, Any], *, seeds: int, name: str | None)
         cannot be used, so that the rest can be checked too.
     """
     entries, mistakes = read_entries(asked.get(COMPARE, DOCUMENTED))
+    mistakes += preset_mistakes(asked)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         mistakes.append(f"`seeds` must be a whole number of at least 1; got {seeds!r}.")
         seeds = 1

@@ -101,7 +101,7 @@ TrialsOption = Annotated[
 TimeoutOption = Annotated[
     str | None,
     typer.Option(
-        help="No new trial after this time: seconds, or 90s, 8m, 2h. [default: none; packaged farm: 6m]",
+        help="No new trial after this time: seconds, or 90s, 8m, 2h. [default: none; packaged farm: 5m]",
         rich_help_panel=_SEARCH,
     ),
 ]

@@ -154,7 +154,7 @@ def _look_at_builder(
     drawn.pop("builder", None)
     bound = bind(spec, key, {**parameters, **drawn}, _any_trial(spec), shape)
     _build(spec, bound, of + user_code.shown(key), shape, found)
-    if contract is None and not of:
+    if contract is None and not of and not searched_builders(spec.space):
         _say_unused(spec, bound.drawn(), found)
 
 

@@ -80,6 +80,12 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[str]:
         )
     if itself == "objective_function" and (space or fixed):
         found.append("`objective_function` draws its parameters itself. Leave [space] and [parameters] out.")
+    metric = search.get("metric") if isinstance(search, Mapping) else None
+    if metric is not None and (metric == "value") != (itself == "objective_function"):
+        found.append(
+            f"`search.metric` is value for an `objective_function`, and an error of forecasts otherwise; got {metric!r}. "
+            "Leave it out."
+        )
     directions = search.get("directions") if isinstance(search, Mapping) else None
     if directions and itself != "objective_function":
         found.append("`search.directions` are those of an `objective_function`; everything else is minimised.")

@@ -1,4 +1,8 @@
-"""The sections of a specification: who searches, how trials are judged, trained and run, how the winner is made."""
+"""The sections of a specification: who searches, how trials are judged, trained and run, how the winner is made.
+
+What each setting means stands in the docstrings; the reference, the schema and the files of `tune init` take it from
+there (see :mod:`.explanations`).
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,22 @@ class SearchSpec(Section):
     """Who searches, what is minimised, and until when.
 
     Attributes:
-        objectives: what is minimised, see :mod:`.objective_names`: an error, which settles the metric, and what else
+        sampler: who proposes points: ``tpe`` learns from results, ``random`` and ``qmc`` do not, ``grid`` takes all.
+        pruner: who ends hopeless trials early; ``median`` is the one for folds.
+        metric: which error chooses the epoch and judges a trial; ``val_mse`` and ``val_mae`` are free of penalties,
+            ``value`` is what an objective function returns.
+        objectives: what is minimised (see :mod:`.objective_names`): an error, which settles the metric, and what else
             shall be small; none: the metric alone.
         directions: of the values of an objective function; none: its one value is minimised.
-        points: of the sampler ``points``, which works off a list: parameters by name.
+        points: of the sampler ``points``, which works off a list: parameters by name. `tune` itself makes such lists.
         first: points that are tried before the sampler proposes any, among the `trials`; it fills in what they lack.
         start_from: a study of this database whose `start_best` best points come first as well (see :mod:`.warm_start`).
-        trials: how many; None: all points of a grid or a list, otherwise 40.
-        timeout: seconds of wall time after which no new trial begins; running ones are finished.
-        worker_seconds: seconds of all workers together after which no new trial begins.
-        until_no_gain: trials without a gain larger than the noise after which no new one begins (see :mod:`.no_gain`).
+        start_best: how many points are taken from there.
+        trials: how many; not given: all points of a grid or a list, otherwise 40.
+        timeout: seconds of wall time after which no new trial begins; running ones are finished. Not given: no limit,
+            for the packaged farm 5 minutes where no number of trials is given either.
+        worker_seconds: seconds of all workers together after which no new trial begins; not given: no limit.
+        until_no_gain: trials without a gain larger than the noise after which no new one begins; not given: no limit.
     """
 
     sampler: Sampler = "tpe"
@@ -75,10 +85,10 @@ class ValidationSpec(Section):
             ``documented`` (R6): expanding, fifths of the samples, validated on the half fifth that follows.
         n_splits: folds.
         borders: whether `validation_size` counts windows, or whole calendar months, weeks or days.
-        validation_size: of a fold; None: an equal share of the samples (by calendar: one period).
-        step: windows from one validation to the next; None: `validation_size`.
+        validation_size: of a fold; not given: an equal share of the samples (by calendar: one period).
+        step: windows from one validation to the next; not given: `validation_size`.
         train_size: windows in training: the most of ``expanding``, the number of ``sliding``.
-        gap: windows between training and validation; None: lookback + horizon - 1, and never less.
+        gap: windows between training and validation; not given: lookback + horizon - 1, and never less.
         refit_every: a model is trained anew every so many folds, and judged on those between.
         aggregate: from the folds to the number of a trial: ``mean``, ``median``, or ``recent`` (the newest count most).
         seeds: most repeats of a trial with other seeds; the first few only get one, later ones more when promising.
@@ -115,8 +125,14 @@ class TrainingSpec(Section):
     """How each trial is trained.
 
     Attributes:
-        patience, reduce_lr_patience: epochs; None switches them off.
-        decay: share of the epochs at the end over which the learning rate falls to a twentieth; 0: it stays.
+        epochs: at most; a trial's number is that of its best one.
+        batch_size: windows in a step, where the space does not search it.
+        shuffle: whether the windows of the training part come in a new order each epoch.
+        patience: epochs without a better validation after which a training stops; not given: it never does.
+        reduce_lr_patience: epochs without a better validation after which the learning rate is lowered; not given: it
+            stays. Not together with `decay`.
+        decay: share of the epochs at the end over which the learning rate falls to a twentieth; 0: it stays (searches
+            other than the documented grid begin with 0.4).
         precision: ``float32``, or Keras' mixed precision of the layers (for GPUs).
     """
 
@@ -136,12 +152,13 @@ class RunSpec(Section):
         retries: how often a ticket whose trial raised an error is tried again; that of a dead worker always is.
         oom: what becomes of a trial that runs out of memory: it fails, or it is tried once more with half the batch and
             the gradients of two batches added up.
-        trial_timeout: seconds of wall time after which a trial fails.
+        trial_timeout: seconds of wall time after which a trial fails; not given: no limit.
         recycle_after: trials after which a worker is replaced: processes grow with every model they compile.
-        memory_limit_mb: resident memory at which a worker is replaced; None: no limit.
+        memory_limit_mb: resident memory at which a worker is replaced; not given: no limit.
         checkpoint_every: epochs between two checkpoints of a running trial; 0: none.
         keep_best: how many of the best trials keep their trained model.
-        beat_seconds, expiry_seconds: how often a worker says that it lives, and when others stop believing it.
+        beat_seconds: how often a worker says that it lives.
+        expiry_seconds: without a beat for so long a worker counts as dead; three beats at least.
         crash_loop: the study stops when every worker has failed so many times in a row.
     """
 
@@ -168,7 +185,12 @@ class FinalSpec(Section):
 
     Attributes:
         refit: ``all``: on training and validation part, for as many epochs as were best in the folds; ``train``: on the
-            training part, with early stopping on the validation part (R5), for which the other settings are.
+            training part, with early stopping on the validation part (R5), for which the patiences are.
+        epochs: at most.
+        shuffle: whether windows come in a new order each epoch; false is the documented order of time, much worse.
+        patience: epochs without a better validation after which the training stops.
+        reduce_lr_patience: epochs without a better validation after which the learning rate is lowered.
+        gradient_norms: whether the norm of the gradients is measured each epoch, for the report.
     """
 
     refit: Literal["all", "train"] = "all"

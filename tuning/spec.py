@@ -20,6 +20,7 @@ from ..storage.mistakes import Mistake, nearest
 from .checks import search_mistakes, training_mistakes
 from .entries import EntrySpec, entry_mistakes
 from .extension import extended_space
+from .presets import PRESET, preset_mistakes, with_preset
 from .references import with_whole_paths
 from .refusals import explained
 from .sections import (
@@ -56,10 +57,22 @@ class StudySpec(Section):
     """Everything that a study is. A worker that has this needs nothing else but the database.
 
     Attributes:
+        study: its name; not given: data, sampler and a digest of the rest.
+        seed: everything random follows from it.
+        backend: of Keras; ``auto``: JAX on a CPU, TensorFlow where it sees a GPU.
         builder: a key of ours, or code of the user: ``FILE.py:NAME``, ``MODULE:NAME``, the name of an entry point.
         hypermodel: a HyperModel of KerasTuner instead, or its ``build(hp)``.
         objective_function: any function of an Optuna trial instead; there are no data and no winner then.
-        entries: of a comparison, by name; see :mod:`.entries`.
+        parameters: of the builder, fixed by name.
+        space: what is searched, by name: a list of choices, or a range as a table.
+        entries: of a comparison, by name; `tune compare` makes them of the list ``compare``.
+        data: which series, what its columns mean, what is forecast.
+        search: who searches, what is minimised, and until when.
+        validation: on what a trial is judged.
+        training: how each trial is trained.
+        run: how workers run; may be changed when the study goes on.
+        winner: how the winner is chosen; may be changed afterwards.
+        final: how the winner is trained again.
         code: the user's code, once it was looked at.
     """
 
@@ -134,14 +147,17 @@ def parse_spec(raw: Mapping[str, Any]) -> StudySpec:
     """Check a merged specification and freeze it.
 
     Args:
-        raw: nested tables as in TOML. Presets are already merged in (see :mod:`.presets`).
+        raw: nested tables as in TOML. What stands below them is merged in already (see :mod:`.presets`), but for a
+            preset that they name.
 
     Raises:
         SpecError: with every mistake at once.
     """
-    mistakes: list[str] = []
+    mistakes = preset_mistakes(raw)
     spec: StudySpec | None = None
-    named = {**with_whole_paths(raw, Path.cwd()), "study": raw.get("study") or "unnamed"}
+    tables = with_preset({}, raw) if PRESET in raw and not mistakes else raw
+    named = {name: value for name, value in with_whole_paths(tables, Path.cwd()).items() if name != PRESET}
+    named["study"] = raw.get("study") or "unnamed"
     try:
         spec = StudySpec.model_validate(named)
     except ValidationError as error:
@@ -190,9 +206,14 @@ def default_name(spec: StudySpec) -> str:
 
     The same command finds the same study again; another specification gets a study of its own.
     """
+    if spec.objective_function is not None:
+        return f"{spec.objective_function.rpartition(':')[2]}-{spec.search.sampler}-{_digest_of(spec)}"
     stem = re.sub(r"\.(csv|gz|parquet)", "", spec.data.path.removeprefix("sample:").rstrip("/").rsplit("/", 1)[-1])
-    digest = hashlib.sha256(json.dumps(spec.identity(), sort_keys=True).encode()).hexdigest()[:6]
-    return f"{stem or 'study'}-{'compare' if spec.entries else spec.search.sampler}-{digest}"
+    return f"{stem or 'study'}-{'compare' if spec.entries else spec.search.sampler}-{_digest_of(spec)}"
+
+
+def _digest_of(spec: StudySpec) -> str:
+    return hashlib.sha256(json.dumps(spec.identity(), sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _whole_path(path: str) -> str:

@@ -25,7 +25,7 @@ from .result import TuneResult, result_of
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
 from .supervisor import Outcome
-from .user_models import model_name
+from .user_models import models_named
 from .wording import best_text, counted, duration
 
 
@@ -108,7 +108,7 @@ def _opening(opened: Opened, before: Snapshot, workers: int) -> str:
     spec, changed, url = opened.spec, opened.changed, redact(opened.url)
     search = spec.search
     what = (
-        f"study {spec.study}: {model_name(spec, spec.builder)}, {search.sampler}, pruner {search.pruner}, "
+        f"study {spec.study}: {models_named(spec)}, {search.sampler}, pruner {search.pruner}, "
         f"{' and '.join(search.value_names)}, {spec.backend}"
     )
     if not opened.created and not before.waiting and not changed.added:

@@ -139,6 +139,12 @@ def model_name(spec: StudySpec, key: str) -> str:
     return user_code.shown(spec.hypermodel or spec.objective_function or key)
 
 
+def models_named(spec: StudySpec) -> str:
+    """The same for the whole study: every model among which it chooses."""
+    keys = [] if spec.hypermodel or spec.objective_function else searched_builders(spec.space)
+    return ", ".join(model_name(spec, key) for key in (keys or [spec.builder]))
+
+
 def bind(
     spec: StudySpec,
     key: str,

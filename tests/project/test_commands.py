@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from .house import ROOT
 
@@ -92,3 +94,16 @@ def test_help_and_version_are_quick(words: list[str]) -> None:
         if best < HELP_SECONDS:
             break
     assert best < HELP_SECONDS
+
+
+@pytest.mark.parametrize("words", [words for words, _ in commands()])
+def test_help_shows_every_text_whole(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich would take `[default: 40]` for a markup of its own and leave it out."""
+    from greentune.tuning.cli import app
+
+    monkeypatch.setenv("TERMINAL_WIDTH", "600")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 600)
+    shown = CliRunner().invoke(app, [*words.split()[1:], "--help"]).output
+    plain = " ".join(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
+    texts = [parameter.help for parameter in dict(commands())[words].params]
+    assert [text for text in texts if " ".join(text.split()) not in plain] == []
