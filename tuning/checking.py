@@ -102,9 +102,7 @@ def check(raw: Mapping[str, Any], *, workers: int | None = None, timed: bool = T
         fits=fits,
         epochs=spec.training.epochs,
         windows=windows,
-        n_parameters=looked.n_parameters or (None if timing is None else int(timing["n_parameters"]))
-        if looked
-        else None,
+        n_parameters=n_parameters,
         timeout=spec.search.timeout,
         cost=None if timing is None else _cost(checked, timing, tickets, workers or available_cores()),
         lines=(*(() if checked.audit is None else checked.audit.lines()), *checked.notes),

@@ -83,8 +83,8 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[str]:
     metric = search.get("metric") if isinstance(search, Mapping) else None
     if metric is not None and (metric == "value") != (itself == "objective_function"):
         found.append(
-            f"`search.metric` is value for an `objective_function`, and an error of forecasts otherwise; got {metric!r}. "
-            "Leave it out."
+            "`search.metric` is value for an `objective_function`, and an error of forecasts otherwise; got "
+            f"{metric!r}. Leave it out."
         )
     directions = search.get("directions") if isinstance(search, Mapping) else None
     if directions and itself != "objective_function":
