@@ -10,6 +10,10 @@ from pydantic import BaseModel
 from ..storage.mistakes import nearest
 
 
+_INTERNAL = ("entries", "code")
+"""Settings that nobody writes: `tune` makes them itself."""
+
+
 def explained(detail: Any, model: type[BaseModel]) -> str:
     """One of pydantic's errors as rule, value, way out.
 
@@ -23,10 +27,12 @@ def explained(detail: Any, model: type[BaseModel]) -> str:
     if detail["type"] == "literal_error":
         valid = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
         return f"`{where}` must be a known name; got {detail['input']!r}. {nearest(str(detail['input']), valid)}"
+    if where == "study" and detail["type"] == "string_pattern_mismatch":
+        return f"`study` must be a name without / and \\; got {detail['input']!r}. It is that of a folder, too."
     if where == "search.timeout":
         return f"`{where}` must be a time above zero: seconds, or a text such as 90s, 8m, 2h; got {detail['input']!r}."
     rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
-    rule = re.sub(r"^Input should be", "must be", rule)
+    rule = re.sub(r"^Input should be", "must be", rule).replace("a valid dictionary", "a table")
     return f"`{where}` {rule}; got {detail['input']!r}."
 
 
@@ -34,4 +40,4 @@ def _names_at(model: Any, location: tuple[Any, ...]) -> list[str]:
     for part in location:
         annotation = model.model_fields[part].annotation
         model = annotation if hasattr(annotation, "model_fields") else get_args(annotation)[0]
-    return list(model.model_fields)
+    return [name for name in model.model_fields if name not in _INTERNAL]
