@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from ..storage.mistakes import nearest
 from .contract import ModelError
@@ -31,6 +33,9 @@ _NOT_USERS = (
     Path(traceback.__file__).resolve().parent,  # the standard library
 )
 """Folders that may lie below a user's folder, and whose files are nevertheless not the user's to edit."""
+
+
+_loading = 0
 
 
 def is_reference(name: str) -> bool:
@@ -71,6 +76,30 @@ def reference_mistakes(reference: str, setting: str) -> list[str]:
     return []
 
 
+def reference_to(value: object, setting: str) -> str:
+    """The reference by which other processes find a function or class that stands in a file.
+
+    Raises:
+        ModelError: it stands in no file, or not at its top.
+    """
+    name = str(getattr(value, "__qualname__", type(value).__name__))
+    try:
+        file = Path(inspect.getsourcefile(cast(Any, value)) or "").resolve()
+    except TypeError:
+        file = Path()
+    if not file.is_file() or file.suffix != ".py" or not name.isidentifier():
+        raise ModelError(
+            f"`{setting}` must stand in a file, at its top, because other processes import it; {name} does not. Write "
+            f"it into a file (in a notebook: %%writefile my_model.py) and give 'my_model.py:{name.split('.')[-1]}'."
+        )
+    return f"{file}:{name}"
+
+
+def is_loading() -> bool:
+    """Whether code of a user is being imported in this process."""
+    return _loading > 0
+
+
 def root_of(reference: str, folder: Path) -> Path:
     """The folder that comes first on the path: that of the file, or `folder`, where the command was given."""
     place = reference.rpartition(":")[0]
@@ -89,6 +118,8 @@ def load(reference: str, root: Path) -> object:
     if str(root) not in sys.path[:1]:
         sys.path.insert(0, str(root))
     place, _, name = reference.rpartition(":")
+    global _loading  # noqa: PLW0603 (what is imported may ask, see `is_loading`)
+    _loading += 1
     try:
         if not place:
             return _entry_point(reference)
@@ -105,6 +136,8 @@ def load(reference: str, root: Path) -> object:
         raise _import_failed(reference, error, root) from error
     except Exception as error:  # whatever the user's code raises is the user's to see
         raise _import_failed(reference, error, root) from error
+    finally:
+        _loading -= 1
     if not hasattr(module, name):
         public = [each for each in vars(module) if not each.startswith("_") and callable(getattr(module, each))]
         raise ModelError(f"{shown(reference)}: there is no '{name}' in {place}. {nearest(name, public)}")

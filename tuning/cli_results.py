@@ -41,6 +41,11 @@ def export(
     database, url = existing(storage, out)
     found = records.load_study(database, study)
     spec = records.read_spec(found)
+    if spec.objective_function is not None:
+        raise Mistake(
+            f"The study '{spec.study}' is that of an objective function: it has no model to export. Its trials are in "
+            f"{table.write_table(found, spec, writable(out / spec.study))}."
+        )
     if winner is not None or top is not None or fresh_seeds is not None:
         spec = with_winner(spec, {"rule": winner, "top": top, "fresh_seeds": fresh_seeds})
         records.write_spec(found, spec)

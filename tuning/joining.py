@@ -22,6 +22,7 @@ from .snapshot import take_snapshot
 from .spec import SpecError
 from .study_data import load_study_data
 from .supervisor import Outcome, Supervisor
+from .user_models import check_unchanged
 from .wording import counted
 
 
@@ -48,7 +49,9 @@ def join_study(
     study = records.load_study(storage, name)
     spec = records.read_spec(study)
     _refuse_stopped(study)
-    load_study_data(study, spec)
+    check_unchanged(spec)
+    if spec.objective_function is None:
+        load_study_data(study, spec)
     places = _places(storage, spec.backend, machines)[: max(1, tallies.open_tickets(storage, study._study_id))]
     spool.replay(storage, url)
     crew = Crew(places, url, _logs(out), command=command)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..models import user_code
 from ..models.registry import builder_keys
+from ..storage.mistakes import Mistake
 
 BUILDER = "builder"
 """Parameter of a space or of a listed point that stands for the study's own builder."""
@@ -90,6 +91,20 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[str]:
     if directions and itself != "objective_function":
         found.append("`search.directions` are those of an `objective_function`; everything else is minimised.")
     return found
+
+
+def with_references(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The specification with a reference in place of each function or class that was given itself, from Python.
+
+    Raises:
+        Mistake: it stands in no file, or the code that is being imported calls for a search itself.
+    """
+    if user_code.is_loading():
+        raise Mistake(
+            "`tune` was called while the code of a study is imported. Put the call under `if __name__ == '__main__':`."
+        )
+    given = {name: raw[name] for name in ALTERNATIVES if callable(raw.get(name))}
+    return {**raw, **{name: user_code.reference_to(value, name) for name, value in given.items()}}
 
 
 def with_whole_paths(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from ..storage.mistakes import nearest
 
-
 _INTERNAL = ("entries", "code")
 """Settings that nobody writes: `tune` makes them itself."""
 

@@ -23,6 +23,7 @@ from .gate import Gate
 from .interrupts import Interrupts
 from .owner import this_machine, this_worker
 from .study_data import load_study_data
+from .user_models import check_unchanged
 
 LOOK_SECONDS = 1.0
 CARE_SECONDS = 5.0
@@ -185,7 +186,10 @@ class Service:
             return True
         study = optuna.load_study(study_name=name, storage=self._storage)
         try:
-            load_study_data(study, records.read_spec(study))
+            spec = records.read_spec(study)
+            check_unchanged(spec)
+            if spec.objective_function is None:
+                load_study_data(study, spec)
         except Mistake as mistake:
             self._refuse(name, str(mistake))
             return False

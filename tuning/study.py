@@ -21,6 +21,7 @@ from .opening import Opened, open_study
 from .presets import with_preset
 from .progress import Progress
 from .records import DEFAULT_OUT
+from .references import with_references
 from .result import TuneResult, result_of
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
@@ -44,7 +45,8 @@ def tune(
 
     Args:
         study: a specification, or what differs from the presets as nested tables, as in a study file:
-            ``{"search": {"sampler": "grid"}}``. ``{}`` is the packaged wind farm.
+            ``{"search": {"sampler": "grid"}}``. ``{}`` is the packaged wind farm. A builder, HyperModel or objective
+            function may be given itself, if it stands in a file.
         storage: database URL or SQLite file; None: what ``GREENTUNE_STORAGE`` or ``GREENTUNE_STORAGE_FILE`` name, or
             ``greentune.db`` in ``out``.
         out: folder of all runs; results go to ``out/STUDY``.
@@ -59,7 +61,7 @@ def tune(
     """
     began = time.monotonic()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    raw = study.model_dump(mode="json") if isinstance(study, StudySpec) else with_preset({}, study)
+    raw = study.model_dump(mode="json") if isinstance(study, StudySpec) else with_preset({}, with_references(study))
     asked = machines or Machines()
     asked = asked if workers is None else replace(asked, workers=workers)
     opened = open_study(
