@@ -12,6 +12,7 @@ from urllib.parse import quote
 import optuna
 import optuna_dashboard
 
+from ..models import user_code
 from . import records
 from .snapshot import Snapshot, take_snapshot
 from .wording import counted
@@ -43,12 +44,12 @@ def note_text(study: optuna.Study) -> str:
         [
             f"## {_code(study.study_name)}",
             _counts(tables["search"], snapshot),
-            _report(study, compares=bool(tables.get("entries"))),
+            *_report(study, tables),
             _best(snapshot),
             "### The search",
             _table(("setting", "value"), _settings(tables)),
             "### The space",
-            _table(("parameter", "from"), [(_code(n), _entry(entry)) for n, entry in tables["space"].items()]),
+            _space(tables["space"]),
         ]
     )
 
@@ -90,24 +91,38 @@ def _best(snapshot: Snapshot) -> str:
     return f"### Best so far: trial {best.number}\n\n" + _table(("what", "value"), rows)
 
 
-def _report(study: optuna.Study, *, compares: bool) -> str:
+def _report(study: optuna.Study, tables: Mapping[str, Any]) -> list[str]:
+    """Where the report is; of an objective function there is none."""
     attributes, name = study.user_attrs, study.study_name
-    if compares:
-        here, page = report_file(attributes) is not None, f"{REPORT_PATH}{quote(name, safe='')}"
-        return f"[The table]({page})." if here else f"The table is not here. It comes with {_code('tune compare')}."
-    if report_file(attributes) is not None:
-        return f"[Report on the winner]({REPORT_PATH}{quote(name, safe='')}): errors in the unit, baselines, residuals."
-    return f"The report on the winner is not here. It comes with {_code(f'tune export --study {shlex.quote(name)}')}."
+    here, page = report_file(attributes) is not None, f"{REPORT_PATH}{quote(name, safe='')}"
+    if tables.get("objective_function") is not None:
+        return []
+    if tables.get("entries"):
+        return [f"[The table]({page})." if here else f"The table is not here. It comes with {_code('tune compare')}."]
+    if here:
+        return [f"[Report on the winner]({page}): errors in the unit, baselines, residuals."]
+    return [f"The report on the winner is not here. It comes with {_code(f'tune export --study {shlex.quote(name)}')}."]
+
+
+def _space(space: Mapping[str, Any]) -> str:
+    if not space:
+        return "What is searched the study's own code says while it runs."
+    return _table(("parameter", "from"), [(_code(name), _entry(entry)) for name, entry in space.items()])
 
 
 def _settings(tables: Mapping[str, Any]) -> list[tuple[str, str]]:
     data, search = tables["data"], tables["search"]
-    known = {
+    code = {name: tables[name] for name in ("hypermodel", "objective_function") if tables.get(name)}
+    forecasts = {
         "data": data["path"].rstrip("/").rsplit("/", 1)[-1],
         "target": data.get("target"),
         "horizon": counted(data["horizon"], "step"),
         "lookback": counted(data["lookback"], "step"),
-        "builder": None if tables.get("entries") else tables.get("builder"),
+    }
+    known = {
+        **({} if "objective_function" in code else forecasts),
+        **{name: user_code.shown(reference) for name, reference in code.items()},
+        "builder": None if tables.get("entries") or code else user_code.shown(tables.get("builder", "")),
         "entries": ", ".join(tables.get("entries") or ()) or None,
         "sampler": search.get("sampler"),
         "pruner": search.get("pruner"),
