@@ -70,7 +70,7 @@ def commands() -> str:
     lines += [f"- [`{words}`](#{words.replace(' ', '-')})" for words, _ in public]
     for words, command in public:
         kinds = get_type_hints(inspect.unwrap(command.callback))
-        lines += ["", f"## {words}", "", *_prose(command.help or ""), "", "```", _usage(words, command), "```"]
+        lines += ["", f"## {words}", "", *_prose(command.help or ""), "", "```text", _usage(words, command), "```"]
         for panel, parameters in _panels(command).items():
             lines += ["", f"### {panel}", "", "| | default | |", "|---|---|---|"]
             lines += [_parameter(parameter, kinds[parameter.name]) for parameter in parameters]

@@ -164,7 +164,7 @@ def _output_shape(model: keras.Model, input_shape: tuple[int, int]) -> Any:
     """As the layers say it, or as a window of zeros shows it where they do not say (subclasses of Model)."""
     try:
         return model.compute_output_shape((None, *input_shape))
-    except NotImplementedError:
+    except RuntimeError:
         return (None, *model(np.zeros((1, *input_shape), np.float32)).shape[1:])
 
 

@@ -147,7 +147,7 @@ class _Probed(Exception):
 def _architecture(model: Any) -> str:
     try:
         return str(model.to_json(indent=2))
-    except (NotImplementedError, TypeError, ValueError) as error:  # a user's class that says nothing of itself
+    except (RuntimeError, TypeError, ValueError) as error:  # a user's class that says nothing of itself
         return to_text({"class": type(model).__name__, "not_described": str(error).splitlines()[0]})
 
 

@@ -60,7 +60,7 @@ def init(
 
 
 def check(
-    study_file: Annotated[Path | None, typer.Argument(help="Study file (TOML). Default: plain `tune`.")] = None,
+    study_file: Annotated[Path | None, typer.Argument(help="Study file (TOML). Default: what plain tune runs.")] = None,
     preset: s.PresetOption = None,
     data: o.DataOption = None,
     target: o.TargetOption = None,

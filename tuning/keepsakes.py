@@ -60,7 +60,7 @@ def _keep(bench: Bench, number: int, result: CrossResult) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         bench.artifacts.complain(error)
-    except (NotImplementedError, TypeError, ValueError) as error:  # a user's class that Keras cannot describe
+    except (RuntimeError, TypeError, ValueError) as error:  # a user's class that Keras cannot describe
         _log.warning("the model of trial %d cannot be kept: %s", number, str(error).strip().splitlines()[0])
 
 

@@ -188,7 +188,7 @@ def _not_to_be_saved(model: Any, name: str) -> list[str]:
     """A winner that cannot be written into its bundle is better known before the search."""
     try:
         model.get_config()
-    except NotImplementedError as error:
+    except RuntimeError as error:
         reason = " ".join(str(error).split("Example:")[0].split())
         return [f"{name} must return a model that can be saved. Keras says: {reason}"]
     return []

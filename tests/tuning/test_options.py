@@ -32,6 +32,7 @@ OTHER_NAMES = {
 
 OF_THE_COMMAND = {
     "--config": "the study file itself",
+    "--preset": "merged in before the specification is read, so it is no part of it",
     "--workers-per-gpu": "`Machines.per_gpu`, where the GPU is all that is spoken of",
     "--outage": "of the database, for this process and its workers: an environment variable",
     "--json": "how the result is printed",
