@@ -15,13 +15,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help tune test chaos check format docs clean view
+.PHONY: help tune test long chaos check format docs clean view
 
 help:
 	@echo "make tune    tune, prove and export a forecaster of the packaged wind farm (8 to 10 minutes on 2 cores)"
 	@echo "             make tune ARGS=\"--sampler grid --epochs 2\" passes options; ARGS=--help lists them"
-	@echo "make test    run the tests; make test PYTEST_ARGS=\"-m 'not slow'\" passes options to pytest,"
+	@echo "make test    run the tests; make test PYTEST_ARGS=\"-k queue\" passes options to pytest,"
 	@echo "             TEST_PROCESSES=4 uses more cores"
+	@echo "make long    run the tests that take longest: every page of the documentation, whole runs of the command"
 	@echo "make chaos   race, kills, outages, load and resume at full size (an hour and a half on 2 cores)"
 	@echo "make check   formatting, lint, types, and which folder may import which"
 	@echo "make format  format the code and apply the safe fixes of the linter"
@@ -35,7 +36,10 @@ tune: $(RUN_STAMP)
 	@$(BIN)/greentune $(ARGS)
 
 test: $(DEV_STAMP)
-	@$(BIN)/pytest -q -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -n $(TEST_PROCESSES) -m "not long" $(PYTEST_ARGS)
+
+long: $(DEV_STAMP)
+	@$(BIN)/pytest -q -n $(TEST_PROCESSES) -m long $(PYTEST_ARGS)
 
 chaos: $(DEV_STAMP)
 	@GREENTUNE_CHAOS=full $(BIN)/pytest -q -p no:cacheprovider tests/chaos $(PYTEST_ARGS)

@@ -43,6 +43,7 @@ def test_an_example_says_how_to_run_it_shortly(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["wind", "solar"])
 def test_an_example_runs_to_its_report(name: str, tmp_path: Path) -> None:
     study = shutil.copy(EXAMPLES / name / "study.toml", tmp_path)

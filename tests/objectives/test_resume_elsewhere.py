@@ -47,6 +47,7 @@ def test_a_killed_trial_goes_on_in_another_process_with_the_same_bits(tmp_path: 
         assert after == whole
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_on_tensorflow_it_goes_on_as_well(tmp_path: Path) -> None:
     for whole, after in in_two_processes("tensorflow", tmp_path):

@@ -86,6 +86,7 @@ def test_canary_would_be_seen(postgres_server: Postgres, tmp_path: Path) -> None
     assert len(rows_with_the_canary(url)) == 9
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_password_stands_nowhere_after_a_whole_run(
     postgres_server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
