@@ -78,23 +78,21 @@ def as_builder(value: object, name: str) -> Contract | Function:
     Raises:
         ModelError: it is neither, with a way out.
     """
-    made = value
-    if inspect.isclass(value) and all(hasattr(value, part) for part in _CONTRACT):
-        made = value()
+    made = _made(value, name) if inspect.isclass(value) and hasattr(value, "build") else value
     if all(hasattr(made, part) for part in _CONTRACT):
         mistakes = _contract_mistakes(made, name)
         if mistakes:
             raise ModelError(mistakes)
         return Contract(made, name)
-    if not callable(value):
-        raise ModelError(
-            f"{name} must be a function (trial, input_shape, n_outputs) that returns a compiled Keras model, or have "
-            f"{', '.join(_CONTRACT)}; it is of type {type(value).__name__}. Name the function."
-        )
     if hasattr(value, "build"):
         raise ModelError(
             f"{name} must be a function (trial, input_shape, n_outputs) or have {', '.join(_CONTRACT)}; it has only "
             "build. If it is a HyperModel of KerasTuner, give it as --hypermodel."
+        )
+    if not callable(value):
+        raise ModelError(
+            f"{name} must be a function (trial, input_shape, n_outputs) that returns a compiled Keras model, or have "
+            f"{', '.join(_CONTRACT)}; it is of type {type(value).__name__}. Name the function."
         )
     if not takes(value, 3):
         raise ModelError(
@@ -136,6 +134,17 @@ def checked(
     return made
 
 
+def _made(kind: type, name: str) -> object:
+    """The instance that a class makes without arguments; the class itself, where it is no builder and needs some."""
+    if takes(kind, 0):
+        return kind()
+    if not all(hasattr(kind, part) for part in _CONTRACT):
+        return kind
+    raise ModelError(
+        f"{name} must be made without arguments; it takes {_parameters(kind)}. Give them defaults, or name an instance."
+    )
+
+
 def _model_mistakes(
     model: object, name: str, input_shape: tuple[int, int], n_outputs: int, *, compiled: bool
 ) -> list[str]:
@@ -161,11 +170,14 @@ def _model_mistakes(
 
 
 def _output_shape(model: keras.Model, input_shape: tuple[int, int]) -> Any:
-    """As the layers say it, or as a window of zeros shows it where they do not say (subclasses of Model)."""
+    """(None, …), or a list or table of such; the weights of a model of the user's own class are made by it."""
+    import keras
+
     try:
         return model.compute_output_shape((None, *input_shape))
-    except RuntimeError:
-        return (None, *model(np.zeros((1, *input_shape), np.float32)).shape[1:])
+    except RuntimeError:  # NotImplementedError: a class need not say it
+        forecast = model(np.zeros((1, *input_shape), np.float32))
+        return keras.tree.map_structure(lambda tensor: (None, *tensor.shape[1:]), forecast)
 
 
 def _shape(found: Any) -> Any:

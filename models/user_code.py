@@ -156,7 +156,8 @@ def sources(references: Iterable[str], folder: Path) -> dict[str, str]:
     """
     roots = {root_of(reference, folder) for reference in references}
     files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    mine = sorted({file.resolve() for file in files if any(_is_users(file, root) for root in roots)})
+    there = {file.resolve() for file in files if any(_is_users(file, root) for root in roots)}
+    mine = sorted(file for file in there if file.is_file())  # a module may come out of an archive
     return {str(file): _digest(file) for file in mine}
 
 
@@ -184,7 +185,8 @@ def user_traceback(error: BaseException, roots: Collection[Path]) -> str:
     each: traceback.TracebackException | None = told
     while each is not None:
         mine = [frame for frame in each.stack if any(_is_users(Path(frame.filename), root) for root in roots)]
-        each.stack = traceback.StackSummary.from_list(mine or each.stack[-3:])
+        says_itself = getattr(each, "filename", None) is not None  # a SyntaxError names file and line
+        each.stack = traceback.StackSummary.from_list(mine or ([] if says_itself else each.stack[-3:]))
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
     return "".join(told.format()).rstrip()
 
@@ -224,7 +226,8 @@ def _is_users(file: Path, root: Path) -> bool:
     file = file.resolve()
     if not file.is_relative_to(root) or {"site-packages", "dist-packages"} & set(file.parts):
         return False
-    return not any(file.is_relative_to(place) for place in _NOT_USERS)
+    # Below the user's folder only: a user's code may itself stand below the prefix of Python, as in some containers.
+    return not any(root in place.parents and file.is_relative_to(place) for place in _NOT_USERS)
 
 
 def _digest(file: Path) -> str:

@@ -26,11 +26,13 @@ class LinearDecay(keras.callbacks.Callback):
         share: of the epochs over which it falls, in (0, 1].
 
     Raises:
-        Mistake: the optimiser has a schedule of its own.
+        Mistake: there is no optimiser, or it has a schedule of its own.
     """
 
     def __init__(self, model: keras.Model, *, epochs: int, share: float) -> None:
         super().__init__()
+        if model.optimizer is None:
+            raise Mistake("`training.decay` needs the optimiser of a compiled model. Compile it, or set training.decay = 0.")
         if not isinstance(model.optimizer.learning_rate, keras.Variable):
             raise Mistake(
                 "`training.decay` needs an optimiser with a number for its learning rate; this model's has a schedule "

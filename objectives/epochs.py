@@ -39,6 +39,45 @@ class ForecastErrors(keras.callbacks.Callback):
             add_missing(logs, self.model, self._part, self._batch_size)
 
 
+class Together(keras.callbacks.Callback):
+    """Several callbacks as one, for a training of the user's own.
+
+    A loop that calls the callbacks by hand makes the values of an epoch anew for each of them, so that none would see
+    what one before it has added. It may leave out all calls but that at the end of an epoch.
+
+    Args:
+        callbacks: called in this order, with one dictionary an epoch.
+        model: that is trained.
+    """
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], model: keras.Model) -> None:
+        super().__init__()
+        self._callbacks = tuple(callbacks)
+        self.set_model(model)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Tells all of them."""
+        super().set_model(model)
+        for callback in self._callbacks:
+            callback.set_model(model)
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Tells all of them."""
+        for callback in self._callbacks:
+            callback.on_train_begin()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Tells all of them."""
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Hands the values from one to the next."""
+        values = dict(logs or {})
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch, values)
+
+
 class EpochMonitor(keras.callbacks.Callback):
     """Keeps the history and the weights of the best epoch, announces each new best, and tells the listeners.
 
@@ -70,7 +109,7 @@ class EpochMonitor(keras.callbacks.Callback):
         self._listeners = tuple(listeners)
         self._gradient_norm = gradient_norm
         self._keep_last = keep_last
-        self._began = 0.0
+        self._began = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Starts the clock."""
@@ -81,9 +120,11 @@ class EpochMonitor(keras.callbacks.Callback):
         values = {name: float(value) for name, value in (logs or {}).items()}
         if self.model.optimizer is not None:  # a training of the user's own may keep its optimiser to itself
             values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        values["seconds"] = time.perf_counter() - self._began
+        now = time.perf_counter()
+        values["seconds"], self._began = now - self._began, now
         try:
-            self._follow(epoch, values)
+            # Counted here: a training of the user's own may begin anew at 0, or count from 1.
+            self._follow(len(self.history_of.get("seconds", ())), values)
         except Exception as failure:
             self.failure = failure
             raise FitEnded from failure

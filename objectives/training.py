@@ -170,12 +170,12 @@ def fit(
         UnknownMetric: after the first epoch, if there is no metric named `settings.monitor`.
         Mistake: if gradients cannot be accumulated.
     """
-    from .epochs import EpochMonitor, FitEnded, ForecastErrors
+    from .epochs import EpochMonitor, FitEnded, ForecastErrors, Together
     from .gradients import gradient_norm_of
 
     accumulate_gradients(model, settings.gradient_accumulation)
     gradient_norm = None
-    if settings.gradient_norms:
+    if settings.gradient_norms and model.compiled:  # who trains itself need not say which loss it is
         first = slice(0, _GRADIENT_WINDOWS)
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
@@ -205,9 +205,10 @@ def fit(
         if run is None:
             model.fit(**arguments)
         else:
-            run(model, **_unless_usual(arguments))
+            together = Together([*errors, *callbacks], model)
+            run(model, **_unless_usual({**arguments, "callbacks": [together]}))
             if not monitor.history_of:  # it told the callbacks nothing: the end is all there is to judge
-                _one_epoch(model, [*errors, monitor])
+                together.on_epoch_end(0)
     except FitEnded:
         assert monitor.failure is not None
     finally:
@@ -267,16 +268,6 @@ _USUAL = {"batch_size": 32, "shuffle": True, "initial_epoch": 0}
 
 def _unless_usual(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in _USUAL or value != _USUAL[name]}
-
-
-def _one_epoch(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Let the callbacks see the trained model as if it had had one epoch."""
-    logs: dict[str, float] = {}
-    for callback in callbacks:
-        callback.set_model(model)
-        callback.on_epoch_begin(0)
-    for callback in callbacks:
-        callback.on_epoch_end(0, logs)
 
 
 def _is_count(value: object) -> bool:

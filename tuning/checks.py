@@ -47,7 +47,7 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     keys = searched_builders(declared) or [key]
     for each in keys:
         if each in known:
-            found = builder_mistakes(get_builder(each), _seen_from(each, space), fixed, groups)
+            found = builder_mistakes(get_builder(each), seen_from(each, space), fixed, groups)
             mistakes += [sentence for sentence in found if sentence not in mistakes]
         elif not is_users(each):
             mistakes.append(f"`builder` must be a known model; got '{each}'. {nearest(each, all_builders())}")
@@ -65,7 +65,7 @@ def builder_mistakes(builder: Builder, space: Space, fixed: Mapping[str, Any], g
     return unknown + _value_mistakes(builder, space, fixed, groups)
 
 
-def _seen_from(key: str, space: Space) -> Space:
+def seen_from(key: str, space: Space) -> Space:
     """The part of a space that is drawn where this builder was chosen, without what depends on the choice."""
     found = []
     for parameter in space.parameters:

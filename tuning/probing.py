@@ -17,8 +17,9 @@ import optuna
 from ..models import user_code
 from ..models.contract import ModelError
 from ..storage.datasets import load_source
-from ..storage.mistakes import nearest
-from .checks import TRAINING_PARAMETERS, builder_mistakes
+from ..objectives.callbacks import NonFinite
+from ..storage.mistakes import Mistake, nearest
+from .checks import TRAINING_PARAMETERS, builder_mistakes, seen_from
 from .delivery import message
 from .folds import cuts_of
 from .point import model_of, run_point
@@ -65,10 +66,13 @@ def probe(request: Mapping[str, Any]) -> Found:
         except ModelError as error:
             found.mistakes += error.mistakes
     if not found.mistakes:
-        _look(spec, request["shape"], found)
+        try:
+            _look(spec, request["shape"], found)
+        except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
+            found.mistakes.append(f"{model_name(spec, spec.builder)} failed when it was looked at:\n{_told(spec, error)}")
     found.files = user_code.sources(named.values(), Path.cwd())
     if request.get("timed") and not found.mistakes and spec.objective_function is None:
-        found.timing = _timed(_with_space(spec, found))
+        _take_time(_with_space(spec, found), found)
     return found
 
 
@@ -119,7 +123,7 @@ def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Found) -> None:
     found.trains_itself = keras_tuner.has_own_fit(made)
     fixed = [name for name in spec.parameters if name in defaults.stored]
     found.first = {n: v for n, v in defaults.stored.items() if n not in fixed and n not in spec.space}
-    _say_unused(spec, defaults.values, found)
+    _say_unused(spec, defaults.values, found, spec.builder)
 
 
 def _look_at_builder(
@@ -137,8 +141,10 @@ def _look_at_builder(
     if contract is not None:
         if not spec.space and not spec.entries:
             found.space = {n: entry for n, entry in contract.space.items() if n not in parameters}
-        space = parse_space(spec.space or found.space or {})[0]
-        refused = builder_mistakes(contract, space, parameters, spec.data.feature_groups or {})
+        space, wrong = parse_space(spec.space or found.space or {})
+        groups = spec.data.feature_groups or {}
+        refused = [f"{user_code.shown(key)}: {sentence}" for sentence in wrong]
+        refused = refused or builder_mistakes(contract, seen_from(key, space), parameters, groups)
         found.mistakes += [of + sentence for sentence in refused]
         if refused:
             return
@@ -154,8 +160,8 @@ def _look_at_builder(
     drawn.pop("builder", None)
     bound = bind(spec, key, {**parameters, **drawn}, _any_trial(spec), shape)
     _build(spec, bound, of + user_code.shown(key), shape, found)
-    if contract is None and not of and not searched_builders(spec.space):
-        _say_unused(spec, bound.drawn(), found)
+    if contract is None and not of:
+        _say_unused(spec, bound.drawn(), found, key)
 
 
 def _first_point(spec: StudySpec, found: Found) -> dict[str, Any]:
@@ -178,7 +184,7 @@ def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Found)
     except ModelError as error:
         found.mistakes += error.mistakes
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
-        found.mistakes.append(f"{name} failed while it built its first model:\n{told(spec, error)}")
+        found.mistakes.append(f"{name} failed while it built its first model:\n{_told(spec, error)}")
     else:
         found.n_parameters = model.count_params()
         found.mistakes += _not_to_be_saved(model, name)
@@ -194,11 +200,11 @@ def _not_to_be_saved(model: Any, name: str) -> list[str]:
     return []
 
 
-def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found) -> None:
-    """Names that the study fixes or searches, and that the code did not ask for this time."""
-    mine = [*spec.parameters, *(n for n in spec.space if n not in (*TRAINING_PARAMETERS, "builder"))]
+def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found, key: str) -> None:
+    """Names that the study fixes, or searches where this builder was chosen, and that it did not ask for this time."""
+    mine = [*spec.parameters, *(n for n in seen_from(key, spec.parsed_space()).names if n not in TRAINING_PARAMETERS)]
     found.notes += [
-        f"`{name}` was not asked for by {model_name(spec, spec.builder)} when it built its first model. "
+        f"`{name}` was not asked for by {model_name(spec, key)} when it built its first model. "
         f"{nearest(name, tuple(asked))}"
         for name in mine
         if name not in asked
@@ -207,6 +213,22 @@ def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found) -> None
 
 def _with_space(spec: StudySpec, found: Found) -> StudySpec:
     return spec if found.space is None else spec.model_copy(update={"space": found.space})
+
+
+def _take_time(spec: StudySpec, found: Found) -> None:
+    name = model_name(spec, spec.builder)
+    try:
+        found.timing = _timed(spec)
+    except Mistake as mistake:
+        found.mistakes += mistake.mistakes
+    except NonFinite as error:  # of one point: others of the space may do
+        found.notes.append(f"No time was taken: with one point of the space {error}.")
+    except Exception as error:  # noqa: BLE001 (the same)
+        found.mistakes.append(f"{name} failed when it was trained for {TIMED_EPOCHS} epochs:\n{_told(spec, error)}")
+
+
+def _told(spec: StudySpec, error: Exception) -> str:
+    return told(spec, error) or f"{type(error).__name__}: {error}"
 
 
 def _timed(spec: StudySpec) -> dict[str, float]:
