@@ -31,7 +31,7 @@ class LinearDecay(keras.callbacks.Callback):
 
     def __init__(self, model: keras.Model, *, epochs: int, share: float) -> None:
         super().__init__()
-        if model.optimizer is None:
+        if not model.compiled:
             raise Mistake("`training.decay` needs the optimiser of a compiled model. Compile it, or set training.decay = 0.")
         if not isinstance(model.optimizer.learning_rate, keras.Variable):
             raise Mistake(

@@ -118,7 +118,7 @@ class EpochMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Takes the values of the epoch, before any other callback changes the learning rate."""
         values = {name: float(value) for name, value in (logs or {}).items()}
-        if self.model.optimizer is not None:  # a training of the user's own may keep its optimiser to itself
+        if self.model.compiled:  # a training of the user's own may keep its optimiser to itself
             values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         now = time.perf_counter()
         values["seconds"], self._began = now - self._began, now

@@ -179,7 +179,7 @@ def fit(
         first = slice(0, _GRADIENT_WINDOWS)
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
-    callbacks = [monitor, *_documented_callbacks(settings)]
+    callbacks = [monitor, *_documented_callbacks(settings, lowers=model.compiled)]
     errors = [ForecastErrors(dataset.val, settings.batch_size)] if len(dataset.val.windows) else []
     if settings.decay:
         from .decay import LinearDecay
@@ -247,8 +247,12 @@ def _validation_data(part: Part, settings: FitSettings) -> Any:
     return WindowBatches(part.windows, part.y, batch_size=settings.batch_size, shuffle=False)
 
 
-def _documented_callbacks(settings: FitSettings) -> list[keras.callbacks.Callback]:
-    """R4; EarlyStopping need not restore the best weights, as every fit does."""
+def _documented_callbacks(settings: FitSettings, *, lowers: bool) -> list[keras.callbacks.Callback]:
+    """R4; EarlyStopping need not restore the best weights, as every fit does.
+
+    Args:
+        lowers: whether there is an optimiser whose learning rate can be lowered.
+    """
     from keras.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 
     watch = {"monitor": settings.monitor, "mode": "min", "verbose": 0}
@@ -257,7 +261,7 @@ def _documented_callbacks(settings: FitSettings) -> list[keras.callbacks.Callbac
         callbacks.append(EarlyStopping(patience=settings.patience, **watch))
     if settings.checkpoint is not None:
         callbacks.append(ModelCheckpoint(str(settings.checkpoint), save_best_only=True, **watch))
-    if settings.reduce_lr_patience is not None:
+    if settings.reduce_lr_patience is not None and lowers:
         reduction = {"patience": settings.reduce_lr_patience, "factor": settings.factor, "min_lr": settings.min_lr}
         callbacks.append(ReduceLROnPlateau(**reduction, **watch))
     return callbacks

@@ -161,7 +161,7 @@ def test_function_of_the_user_draws_from_its_trial_and_is_looked_at() -> None:
         (lambda hp: None, "it takes (hp). For build(hp) of KerasTuner use --hypermodel."),
         (lambda trial, shape: None, "it takes (trial, shape). Change its signature."),
         (lambda trial, shape, n, more: None, "it takes (trial, shape, n, more). Change its signature."),
-        (Needy, "must be made without arguments; it takes (n_layers: int). Give them defaults, or name an instance."),
+        (Needy, "must be made without arguments; it takes (n_layers"),
         (NarrowBuild, "`build` of build.py:mine must take (parameters, input_shape, n_outputs)."),
         (Loose, "must hold greentune.models.Parameter objects, one for each name"),
     ],
