@@ -26,14 +26,12 @@ class LinearDecay(keras.callbacks.Callback):
         share: of the epochs over which it falls, in (0, 1].
 
     Raises:
-        Mistake: there is no optimiser, or it has a schedule of its own.
+        Mistake: the optimiser has a schedule of its own.
     """
 
     def __init__(self, model: keras.Model, *, epochs: int, share: float) -> None:
         super().__init__()
-        if not model.compiled:
-            raise Mistake("`training.decay` needs the optimiser of a compiled model. Compile it, or set training.decay = 0.")
-        if not isinstance(model.optimizer.learning_rate, keras.Variable):
+        if not has_rate(model):
             raise Mistake(
                 "`training.decay` needs an optimiser with a number for its learning rate; this model's has a schedule "
                 "of its own. Set training.decay = 0."
@@ -44,6 +42,11 @@ class LinearDecay(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Sets the rate of the epoch."""
         self.model.optimizer.learning_rate = self._rate * factor(epoch, self._epochs, self._share)
+
+
+def has_rate(model: keras.Model) -> bool:
+    """Whether the learning rate is a number that may be set: a schedule is not, nor is there one without an optimiser."""
+    return bool(model.compiled) and isinstance(model.optimizer.learning_rate, keras.Variable)
 
 
 def factor(epoch: int, epochs: int, share: float) -> float:

@@ -46,7 +46,8 @@ class FitSettings:
         shuffle: a new order of the training windows each epoch, or the order of time.
         patience: epochs without a new best until training stops (R4: 15).
         reduce_lr_patience: epochs without a new best until the learning rate is lowered (R4: 8).
-        decay: share of the epochs at the end over which the learning rate falls, from 0 (none) to 1; see `LinearDecay`.
+        decay: share of the epochs at the end over which the learning rate falls, from 0 (none) to 1; see `LinearDecay`. A
+            model of a user that has a schedule of its own, or no optimiser, keeps it; `reduce_lr_patience` likewise.
         factor: by which it is lowered, in (0, 1).
         min_lr: below which it never goes.
         checkpoint: ``.keras`` file that always holds the best model so far.
@@ -170,6 +171,7 @@ def fit(
         UnknownMetric: after the first epoch, if there is no metric named `settings.monitor`.
         Mistake: if gradients cannot be accumulated.
     """
+    from .decay import LinearDecay, has_rate
     from .epochs import EpochMonitor, FitEnded, ForecastErrors, Together
     from .gradients import gradient_norm_of
 
@@ -179,11 +181,9 @@ def fit(
         first = slice(0, _GRADIENT_WINDOWS)
         gradient_norm = gradient_norm_of(model, dataset.train.windows.take(first), dataset.train.y[first])
     monitor = EpochMonitor(settings.monitor, listeners, gradient_norm, keep_last=settings.keep == "last")
-    callbacks = [monitor, *_documented_callbacks(settings, lowers=model.compiled)]
+    callbacks = [monitor, *_documented_callbacks(settings, lowers=has_rate(model))]
     errors = [ForecastErrors(dataset.val, settings.batch_size)] if len(dataset.val.windows) else []
-    if settings.decay:
-        from .decay import LinearDecay
-
+    if settings.decay and has_rate(model):
         callbacks.append(LinearDecay(model, epochs=settings.epochs, share=settings.decay))
     first_epoch = 0
     if checkpointer is not None and run is None:  # how to go on is known of model.fit only
@@ -251,7 +251,7 @@ def _documented_callbacks(settings: FitSettings, *, lowers: bool) -> list[keras.
     """R4; EarlyStopping need not restore the best weights, as every fit does.
 
     Args:
-        lowers: whether there is an optimiser whose learning rate can be lowered.
+        lowers: whether the learning rate can be lowered.
     """
     from keras.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 

@@ -102,7 +102,7 @@ def _point_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:
     sampler, points = _setting(raw, "search", "sampler"), _setting(raw, "search", "points")
     if (sampler == "points") != bool(points):
         return ["`search.points` and the sampler points come together. Give both, or neither."]
-    return _outside("points", points, space)
+    return _outside("points", points, space, draws=runs_user_code(raw))
 
 
 def _first_mistakes(raw: Mapping[str, Any], space: Space) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from .pareto import by_error, error_of, front
+from .pareto import by_value, error_of, front
 from .point import SEED
 from .spec import SpecError
 from .wording import counted
@@ -110,15 +110,18 @@ class Choice:
         }
 
 
-def top_trials(trials: Sequence[FrozenTrial], n: int) -> list[FrozenTrial]:
-    """The `n` COMPLETE trials with the smallest numbers; of several with one point only the first.
+def top_trials(trials: Sequence[FrozenTrial], n: int, directions: Sequence[str] = ()) -> list[FrozenTrial]:
+    """The `n` best COMPLETE trials; of several with one point only the first.
 
     With several objectives only trials on the Pareto front count.
+
+    Args:
+        directions: ``minimize`` or ``maximize`` for each value; none: all are to be small.
     """
     found: dict[str, FrozenTrial] = {}
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values]
     several = any(len(trial.values) > 1 for trial in complete)
-    for trial in front(complete) if several else sorted(complete, key=by_error):
+    for trial in front(complete, directions) if several else sorted(complete, key=by_value(directions)):
         found.setdefault(repr(sorted(trial.params.items())), trial)
     return list(found.values())[:n]
 

@@ -43,12 +43,16 @@ def planned_points(spec: StudySpec, n_trials: int | None) -> list[Point]:
 
 
 def _filled(spec: StudySpec, space: Space) -> list[Point]:
-    """What is tried first, made whole: by draws of their own, so that the sequence behind begins as it always does."""
+    """What is tried first, made whole: by draws of their own, so that the sequence behind begins as it always does.
+
+    Names that the space does not know are those of the user's code, which asks for them when it runs.
+    """
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, "first")))
     points = []
     for point in spec.search.first:
         study.enqueue_trial(labels(point))
-        points.append(space.sample(study.ask()))
+        own = {name: value for name, value in point.items() if name not in space.names}
+        points.append({**space.sample(study.ask()), **own})
     return points
 
 
@@ -65,7 +69,7 @@ def _sequence(spec: StudySpec) -> optuna.samplers.BaseSampler:
 def claim_sampler(spec: StudySpec, ticket: str) -> optuna.samplers.BaseSampler:
     """The sampler that fills a blank ticket, seeded by study and ticket: no two workers draw the same."""
     if spec.search.sampler != "tpe":
-        return optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, ticket))  # never asked: the points are fixed
+        return optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, ticket))  # for what the user's code draws
     return optuna.samplers.TPESampler(seed=derived_seed(spec.seed, ticket))
 
 

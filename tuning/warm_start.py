@@ -121,7 +121,7 @@ def _distinct(study: optuna.Study, spec: StudySpec, n: int) -> list[tuple[Frozen
     """The `n` best trials with points of their own; in a comparison those of one entry differ by their seed alone."""
     space, trials = spec.parsed_space(), study.get_trials(deepcopy=False)
     found: dict[str, tuple[FrozenTrial, Point]] = {}
-    for trial in top_trials(trials, len(trials)):
+    for trial in top_trials(trials, len(trials), spec.search.directions):
         point = {name: value for name, value in space.decode(trial.params).items() if name != SEED}
         found.setdefault(point_key(point), (trial, point))
     return list(found.values())[:n]
