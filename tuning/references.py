@@ -16,8 +16,8 @@ BUILDER = "builder"
 ALTERNATIVES = ("builder", "hypermodel", "objective_function")
 """What can be tuned; a study has one of them."""
 
-_SELF_DRAWN = ("tpe", "random")
-"""Samplers that need not know before the search which parameters there are."""
+_NEED_THE_SPACE = ("grid", "qmc")
+"""Samplers that must know before the search which parameters there are."""
 
 
 def all_builders() -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[str]:
     search, space, fixed = (raw.get(name) for name in ("search", "space", "parameters"))
     sampler = search.get("sampler") if isinstance(search, Mapping) else None
     itself = next((name for name in ALTERNATIVES[1:] if raw.get(name) is not None), None)
-    if itself is not None and sampler not in (None, *_SELF_DRAWN, "points"):
+    if itself is not None and sampler in _NEED_THE_SPACE:
         found.append(
             f"`search.sampler` must be tpe or random with `{itself}`, which says what is searched only while it runs; "
             f"got {sampler!r}."
