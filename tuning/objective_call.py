@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, SupportsFloat, cast
 
 from ..models import user_code
 from ..objectives.callbacks import NonFinite
@@ -28,15 +27,26 @@ def call(spec: StudySpec, trial: LiveTrial) -> tuple[float, ...]:
     assert spec.objective_function is not None
     function = cast(Callable[[LiveTrial], object], load(spec, spec.objective_function))
     returned = function(trial)
-    values = tuple(returned) if isinstance(returned, Sequence) and not isinstance(returned, str) else (returned,)
+    several = isinstance(returned, Sequence) and not isinstance(returned, str)
+    values = [_number(value) for value in (cast(Sequence[object], returned) if several else (returned,))]
     name, wanted = user_code.shown(spec.objective_function), max(1, len(spec.search.directions))
-    if len(values) != wanted or not all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in values):
+    found = tuple(value for value in values if value is not None)
+    if len(found) != len(values) or len(found) != wanted:
         raise SpecError(
             f"{name} must return {'a number' if wanted == 1 else f'{wanted} numbers'}, as the study has {wanted} "
             f"direction{'s' * (wanted > 1)}; it returned {returned!r}. Give --direction once for each value."
         )
-    numbers_found = tuple(float(cast(float, value)) for value in values)
-    for place, value in enumerate(numbers_found):
+    for place, value in enumerate(found):
         if not math.isfinite(value):
             raise NonFinite(0, "value" if wanted == 1 else f"value {place}", value)
-    return numbers_found
+    return found
+
+
+def _number(value: object) -> float | None:
+    """The number, also of a library that has its own; None for anything else."""
+    if isinstance(value, str | bool):
+        return None
+    try:
+        return float(cast(SupportsFloat, value))
+    except (TypeError, ValueError):
+        return None

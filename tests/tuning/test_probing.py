@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from greentune.tuning import user_models
 from greentune.tuning.presets import with_preset
 from greentune.tuning.probing import Found, probe
 from greentune.tuning.spec import parse_spec
 
-from .user_code import function_study, user_study, write_files
+from .user_code import function_study, imports_undone, user_study, write_files
 
 BROKEN = """
 import keras
@@ -86,14 +84,9 @@ def build(trial, input_shape, n_outputs):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the command, full of code; nothing of it is left imported."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(user_models, "_loaded", {})
-    path, modules = list(sys.path), set(sys.modules)
     bad = {"badimport": "import nowhere_to_be_found\n", "syntax": "def f(:\n", "atimport": "raise RuntimeError('now')\n"}
-    yield write_files(tmp_path, broken=BROKEN, spaces=SPACES, unsteady=UNSTEADY, **bad)
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith("greentune_user_") or name in ("contract", "build"):
-            del sys.modules[name]
+    with imports_undone():
+        yield write_files(tmp_path, broken=BROKEN, spaces=SPACES, unsteady=UNSTEADY, **bad)
 
 
 def looked(raw: dict[str, Any], *, timed: bool = False) -> Found:

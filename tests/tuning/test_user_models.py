@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import optuna
 import pytest
 
 from greentune.models.contract import ModelError
-from greentune.tuning import user_models
 from greentune.tuning.presets import with_preset
 from greentune.tuning.sections import CodeSpec
 from greentune.tuning.spec import StudySpec, parse_spec
@@ -31,7 +29,7 @@ from greentune.tuning.user_models import (
     told,
 )
 
-from .user_code import function_study, user_study, write_files
+from .user_code import function_study, imports_undone, user_study, write_files
 
 SHAPE = (4, 2, 1)
 
@@ -44,13 +42,8 @@ def blank() -> optuna.Trial:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the command with a user's code; nothing of it is left imported."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(user_models, "_loaded", {})
-    path, modules = list(sys.path), set(sys.modules)
-    yield write_files(tmp_path)
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if name.startswith("greentune_user_"):
-            del sys.modules[name]
+    with imports_undone():
+        yield write_files(tmp_path)
 
 
 def spec_of(raw: dict[str, Any]) -> StudySpec:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from greentune.tuning import user_models
 from greentune.tuning.presets import merge
 
 from .wind_farm import write_series
@@ -15,7 +19,7 @@ import keras
 def build(trial, input_shape, n_outputs):
     layers = [keras.Input(input_shape), keras.layers.Flatten()]
     for place in range(trial.suggest_int("n_layers", 1, 2)):
-        layers.append(keras.layers.Dense(trial.suggest_int(f"units_{place}", 2, 6), activation="relu"))
+        layers.append(keras.layers.Dense(trial.suggest_int(f"units_{place}", 2, 3), activation="relu"))
     model = keras.Sequential([*layers, keras.layers.Dense(n_outputs)])
     rate = trial.suggest_float("rate", 1e-3, 1e-1, log=True)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
@@ -52,7 +56,7 @@ def network(hp, compiled=True):
     layers = [keras.layers.Flatten()]
     with hp.conditional_scope("kind", ["wide"]):
         if kind == "wide":
-            layers.append(keras.layers.Dense(hp.Int("width", 8, 32, step=8)))
+            layers.append(keras.layers.Dense(hp.Int("width", 2, 4, step=2)))
     with hp.conditional_scope("kind", ["deep"]):
         if kind == "deep":
             layers += [keras.layers.Dense(3, activation="relu") for _ in range(hp.Int("depth", 1, 3, default=2))]
@@ -153,3 +157,20 @@ def function_study(folder: Path, name: str, **more: Any) -> dict[str, Any]:
     """A study of one of the objective functions."""
     function = f"{folder / 'objectives.py'}:{name}"
     return merge({"study": name, "backend": "jax", "objective_function": function, "search": {"trials": 4}}, more)
+
+
+@contextmanager
+def imports_undone() -> Iterator[None]:
+    """What is imported of a user within is forgotten at the end, as in a process of its own."""
+    path, modules, loaded = list(sys.path), set(sys.modules), dict(user_models._loaded)
+    user_models._loaded.clear()
+    try:
+        yield
+    finally:
+        user_models._loaded.clear()
+        user_models._loaded.update(loaded)
+        folders = [folder for folder in sys.path if folder not in path]
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(tuple(folders) or "\0"):
+                del sys.modules[name]
