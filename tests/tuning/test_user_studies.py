@@ -93,8 +93,8 @@ def test_search_with_a_users_function_ends_with_a_bundle_that_gives_its_figures_
     assert result["verified"]["reproduced"] is True
     information = information_of(result)
     assert information["builder"] == "mine.py:build"
-    winner = rows_of(folder)[result["winner"]["trial"] if "winner" in result else result["choice"]["winners"][0]]
-    assert winner.params.items() <= information["parameters"].items()
+    winner = rows_of(folder)[result["choice"]["winners"][0]]
+    assert winner.params.items() <= information["hyperparameters"].items()
 
 
 def test_candidates_are_trained_with_fresh_seeds_and_what_they_drew(tuned: tuple[Path, dict[str, Any]]) -> None:
@@ -161,7 +161,7 @@ def test_table_and_bundle_have_what_keras_tuner_calls_the_values(hyper: tuple[Pa
     assert not [column for column in table["0"] if "[" in column]
     drawn = trials[result["choice"]["winners"][0]].user_attrs[DRAWN]
     information = information_of(result)
-    assert drawn.items() <= information["parameters"].items()
+    assert drawn.items() <= information["hyperparameters"].items()
     assert information["builder"] == f"hyper.py:{name}"
 
 
