@@ -45,7 +45,7 @@ class LinearDecay(keras.callbacks.Callback):
 
 
 def has_rate(model: keras.Model) -> bool:
-    """Whether the learning rate is a number that may be set: a schedule is not, nor is there one without an optimiser."""
+    """Whether there is a learning rate that may be set: a schedule may not, and who is not compiled has none."""
     return bool(model.compiled) and isinstance(model.optimizer.learning_rate, keras.Variable)
 
 

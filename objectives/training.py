@@ -46,8 +46,8 @@ class FitSettings:
         shuffle: a new order of the training windows each epoch, or the order of time.
         patience: epochs without a new best until training stops (R4: 15).
         reduce_lr_patience: epochs without a new best until the learning rate is lowered (R4: 8).
-        decay: share of the epochs at the end over which the learning rate falls, from 0 (none) to 1; see `LinearDecay`. A
-            model of a user that has a schedule of its own, or no optimiser, keeps it; `reduce_lr_patience` likewise.
+        decay: share of the epochs at the end over which the learning rate falls, from 0 (none) to 1; see `LinearDecay`.
+            Neither this nor `reduce_lr_patience` touches the schedule of a model that has one of its own.
         factor: by which it is lowered, in (0, 1).
         min_lr: below which it never goes.
         checkpoint: ``.keras`` file that always holds the best model so far.

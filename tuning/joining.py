@@ -20,9 +20,8 @@ from .progress import Progress
 from .service import Service
 from .snapshot import take_snapshot
 from .spec import SpecError
-from .study_data import load_study_data
+from .study_data import check_study_data
 from .supervisor import Outcome, Supervisor
-from .user_models import check_unchanged
 from .wording import counted
 
 
@@ -49,9 +48,7 @@ def join_study(
     study = records.load_study(storage, name)
     spec = records.read_spec(study)
     _refuse_stopped(study)
-    check_unchanged(spec)
-    if spec.objective_function is None:
-        load_study_data(study, spec)
+    check_study_data(study, spec)
     places = _places(storage, spec.backend, machines)[: max(1, tallies.open_tickets(storage, study._study_id))]
     spool.replay(storage, url)
     crew = Crew(places, url, _logs(out), command=command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import optuna
 
 from ..models import user_code
 from ..models.contract import ModelError
-from ..storage.datasets import load_source
 from ..objectives.callbacks import NonFinite
+from ..storage.dataset import Part
+from ..storage.datasets import load_source
 from ..storage.mistakes import Mistake, nearest
 from .checks import TRAINING_PARAMETERS, builder_mistakes, seen_from
 from .delivery import message
 from .folds import cuts_of
-from .point import model_of, run_point
+from .point import model_of, prepared, run_point
 from .references import all_builders, references, searched_builders
 from .samplers import derived_seed
 from .space import parse_space
@@ -69,7 +70,9 @@ def probe(request: Mapping[str, Any]) -> Found:
         try:
             _look(spec, request["shape"], found)
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
-            found.mistakes.append(f"{model_name(spec, spec.builder)} failed when it was looked at:\n{_told(spec, error)}")
+            found.mistakes.append(
+                f"{model_name(spec, spec.builder)} failed when it was looked at:\n{_told(spec, error)}"
+            )
     found.files = user_code.sources(named.values(), Path.cwd())
     if request.get("timed") and not found.mistakes and spec.objective_function is None:
         _take_time(_with_space(spec, found), found)
@@ -121,9 +124,36 @@ def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Found) -> None:
         return
     _build(spec, bound, name, shape, found)
     found.trains_itself = keras_tuner.has_own_fit(made)
+    if found.trains_itself and not found.mistakes:
+        _fit_a_little(spec, bound, name, found)
     fixed = [name for name in spec.parameters if name in defaults.stored]
     found.first = {n: v for n, v in defaults.stored.items() if n not in fixed and n not in spec.space}
     _say_unused(spec, defaults.values, found, spec.builder)
+
+
+def _fit_a_little(spec: StudySpec, bound: Bound, name: str, found: Found) -> None:
+    """Let a HyperModel's own ``fit`` see a few windows: it may ask for values there, and those have defaults too."""
+    from ..objectives.holdout import holdout
+
+    dataset = cuts_of(load_source(data_of(spec)), spec.validation)[-1].dataset
+    settings = replace(prepared(spec, {})[2], epochs=1, patience=None)
+    few = replace(
+        dataset, train=_first(dataset.train, settings.batch_size), val=_first(dataset.val, settings.batch_size)
+    )
+    try:
+        holdout(bound.builds, bound.parameters, few, settings)
+    except NonFinite:
+        pass  # so few windows say nothing of that
+    except Mistake as mistake:
+        found.mistakes += mistake.mistakes
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
+        found.mistakes.append(f"{name} failed while it trained its first model for an epoch:\n{_told(spec, error)}")
+
+
+def _first(part: Part, n: int) -> Part:
+    """The first `n` windows of a part."""
+    windows = replace(part.windows, index=part.windows.index[:n])
+    return Part(part.name, windows, part.y[:n], None if part.origins is None else part.origins[:n])
 
 
 def _look_at_builder(

@@ -22,8 +22,7 @@ from .crew import Crew, Ended, Slot, exit_reason
 from .gate import Gate
 from .interrupts import Interrupts
 from .owner import this_machine, this_worker
-from .study_data import load_study_data
-from .user_models import check_unchanged
+from .study_data import check_study_data
 
 LOOK_SECONDS = 1.0
 CARE_SECONDS = 5.0
@@ -186,10 +185,7 @@ class Service:
             return True
         study = optuna.load_study(study_name=name, storage=self._storage)
         try:
-            spec = records.read_spec(study)
-            check_unchanged(spec)
-            if spec.objective_function is None:
-                load_study_data(study, spec)
+            check_study_data(study, records.read_spec(study))
         except Mistake as mistake:
             self._refuse(name, str(mistake))
             return False

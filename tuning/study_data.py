@@ -35,6 +35,16 @@ def load_study_data(study: optuna.Study, spec: StudySpec) -> Source:
     return source
 
 
+def check_study_data(study: optuna.Study, spec: StudySpec) -> None:
+    """Look whether this host has the data of a study; an objective function needs none.
+
+    Raises:
+        OtherData: see `load_study_data`.
+    """
+    if spec.objective_function is None:
+        load_study_data(study, spec)
+
+
 def data_of(spec: StudySpec) -> DataSpec:
     """The data section with the longest lookback that is searched: all trials forecast the windows of that one."""
     return spec.data.model_copy(update={"lookback": longest(spec)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -78,12 +79,12 @@ class ForgetsToReturn(Full):
 
 
 class Tables(Full):
-    parameters = ["rate"]  # type: ignore[assignment]
-    space = 3  # type: ignore[assignment]
+    parameters: Any = ("rate",)
+    space: Any = 3
 
 
 class Loose(Full):
-    parameters = {"rate": 0.1}  # type: ignore[dict-item]
+    parameters: Any = MappingProxyType({"rate": 0.1})
 
 
 class NarrowBuild(Full):
@@ -173,7 +174,7 @@ def test_what_is_neither_is_refused_with_a_way_out(value: object, sentence: str)
 
 def test_all_mistakes_of_a_builder_come_at_once() -> None:
     assert refused(Tables) == [
-        "`parameters` of build.py:mine must be a table by name; it is of type list.",
+        "`parameters` of build.py:mine must be a table by name; it is of type tuple.",
         "`space` of build.py:mine must be a table by name; it is of type int.",
     ]
 
@@ -234,7 +235,10 @@ def two_outputs() -> keras.Model:
     ("model", "sentence"),
     [
         (lambda: None, "mine must return a Keras model; it returned nothing. End it with `return model`."),
-        (lambda: [network()], "mine must return a Keras 3 model; it returned a builtins.list. Return the model itself."),
+        (
+            lambda: [network()],
+            "mine must return a Keras 3 model; it returned a builtins.list. Return the model itself.",
+        ),
         (lambda: network(compiled=False), "this one is not. Call model.compile(optimizer=…, loss=…) before."),
         (lambda: network(7), "with outputs of shape (None, 1); it has (None, 7). End it with Dense(1)"),
         (lambda: network(flat=False), "it has (None, 4, 1). End it with Dense(1), after the sequence is gone"),

@@ -149,7 +149,9 @@ def test_same_reference_is_the_same_object(home: Path) -> None:
 
 
 def test_dataclasses_of_a_file_find_their_module(home: Path) -> None:
-    text = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Mine:\n    n: int = 3\n"
+    text = (
+        "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Mine:\n    n: int = 3\n"
+    )
     write(home, build=text)
     assert found(home, "build.py:Mine")().n == 3
 
@@ -227,7 +229,9 @@ def test_sources_are_the_imported_files_below_the_users_folder(home: Path) -> No
 
 def test_sources_leave_out_installed_packages_and_our_own_files(home: Path) -> None:
     write(home / ".venv" / "lib" / "site-packages", installed_there="")
-    write(home, build="import sys\nsys.path.append(f'{__file__[:-8]}.venv/lib/site-packages')\nimport installed_there\n")
+    write(
+        home, build="import sys\nsys.path.append(f'{__file__[:-8]}.venv/lib/site-packages')\nimport installed_there\n"
+    )
     found(home, "build.py:sys")
     assert "installed_there" in sys.modules
     assert [Path(file).name for file in sources([f"{home}/build.py:sys"], home)] == ["build.py"]

@@ -90,14 +90,18 @@ def test_mistake_of_the_users_code_is_found_by_a_process_of_its_own(folder: Path
 
 
 def test_process_that_dies_is_told_with_its_last_words(folder: Path) -> None:
-    (folder / "build.py").write_text("import os, sys\nsys.stderr.write('my last words')\nsys.stderr.flush()\nos._exit(7)\n")
+    (folder / "build.py").write_text(
+        "import os, sys\nsys.stderr.write('my last words')\nsys.stderr.flush()\nos._exit(7)\n"
+    )
     (mistake,) = mistakes(user_study(folder, builder="build.py:build"))
     assert "The user's code could not be looked at" in mistake
     assert mistake.endswith("my last words")
 
 
 def test_note_on_the_users_code_stands_in_the_report(folder: Path) -> None:
-    report = check(with_preset({}, user_study(folder, builder="build.py:build", parameters={"n_layer": 1})), timed=False)
+    report = check(
+        with_preset({}, user_study(folder, builder="build.py:build", parameters={"n_layer": 1})), timed=False
+    )
     assert any("Did you mean 'n_layers'?" in line for line in lines(report))
     assert (report.model, report.tickets) == ("build.py:build", 3)
     assert report.n_parameters is not None

@@ -84,7 +84,11 @@ def build(trial, input_shape, n_outputs):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the command, full of code; nothing of it is left imported."""
     monkeypatch.chdir(tmp_path)
-    bad = {"badimport": "import nowhere_to_be_found\n", "syntax": "def f(:\n", "atimport": "raise RuntimeError('now')\n"}
+    bad = {
+        "badimport": "import nowhere_to_be_found\n",
+        "syntax": "def f(:\n",
+        "atimport": "raise RuntimeError('now')\n",
+    }
     with imports_undone():
         yield write_files(tmp_path, broken=BROKEN, spaces=SPACES, unsteady=UNSTEADY, **bad)
 
@@ -166,7 +170,9 @@ def test_objective_function_that_cannot_be_called_has_one_sentence(folder: Path,
 def test_objective_function_with_more_arguments_is_told_to_be_wrapped(folder: Path) -> None:
     (folder / "objectives.py").write_text("def more(trial, data): ...\n")
     mistake = only_mistake(function_study(folder, "more"))
-    assert "must take one argument, the trial. Wrap it: def objective(trial): return objectives.py:more(trial" in mistake
+    assert (
+        "must take one argument, the trial. Wrap it: def objective(trial): return objectives.py:more(trial" in mistake
+    )
 
 
 def test_objective_function_is_not_called(folder: Path) -> None:
@@ -217,7 +223,9 @@ def test_fixed_value_that_breaks_a_rule_of_the_users_own_builder_is_refused(fold
 
 @pytest.mark.parametrize("sampler", ["grid", "qmc"])
 def test_sampler_that_needs_the_space_before_is_refused_for_a_function(folder: Path, sampler: str) -> None:
-    raw = user_study(folder, builder="build.py:build", search={"sampler": sampler, "pruner": "none"}, space={"rate": [1]})
+    raw = user_study(
+        folder, builder="build.py:build", search={"sampler": sampler, "pruner": "none"}, space={"rate": [1]}
+    )
     assert "must be tpe or random with a function" in only_mistake(raw)
 
 
@@ -232,9 +240,24 @@ def test_fixed_and_searched_names_are_not_in_the_first_point(folder: Path) -> No
     assert looked(raw).first == {"depth [kind=deep]": 2}
 
 
-@pytest.mark.parametrize("name", ["OwnFit", "Loop"])
-def test_hypermodel_with_its_own_fit_is_known_to_train_itself(folder: Path, name: str) -> None:
-    assert looked(user_study(folder, hypermodel=f"hyper.py:{name}")).trains_itself
+def test_what_a_hypermodel_asks_for_in_its_fit_has_defaults_too(folder: Path) -> None:
+    found = looked(user_study(folder, hypermodel="hyper.py:OwnFit"))
+    assert (found.mistakes, found.trains_itself) == ([], True)
+    assert found.first == {"kind": "deep", "depth [kind=deep]": 2, "lr": 0.01, "batch_size": 16}
+
+
+def test_hypermodel_with_a_loop_of_its_own_is_known_to_train_itself(folder: Path) -> None:
+    found = looked(user_study(folder, hypermodel="hyper.py:Loop"))
+    assert (found.mistakes, found.trains_itself) == ([], True)
+
+
+def test_fit_of_a_hypermodel_that_raises_is_told_with_the_users_frames(folder: Path) -> None:
+    mistake = only_mistake(user_study(folder, hypermodel="hyper.py:OwnFit", training={"batch_size": 64}))
+    assert mistake.startswith("hyper.py:OwnFit failed while it trained its first model for an epoch:\n")
+    assert {line.split('"')[1] for line in mistake.splitlines() if line.startswith("  File")} == {
+        str(folder / "hyper.py")
+    }
+    assert mistake.endswith("got multiple values for keyword argument 'batch_size'")
 
 
 def test_training_is_timed_if_asked(folder: Path) -> None:

@@ -16,7 +16,10 @@ SPACE, _ = parse_space({"lstm_units": [[4], [8, 4]], "batch_size": [16, 32]})
 
 
 def trial(params: dict[str, Any], drawn: dict[str, Any] | None = None) -> FrozenTrial:
-    kinds = {n: FloatDistribution(0, 99) if isinstance(v, float) else CategoricalDistribution((v,)) for n, v in params.items()}
+    kinds = {
+        n: FloatDistribution(0, 99) if isinstance(v, float) else CategoricalDistribution((v,))
+        for n, v in params.items()
+    }
     attributes = {} if drawn is None else {DRAWN: drawn}
     return optuna.create_trial(params=params, distributions=kinds, value=1.0, user_attrs=attributes)
 
@@ -46,6 +49,9 @@ def test_searched_builder_is_shown_without_its_folder(drawn: dict[str, Any] | No
 
 
 def test_names_are_those_of_the_space_and_then_the_users_as_they_appear() -> None:
-    trials = [trial({"batch_size": 16}, {"kind": "wide", "width": 8}), trial({"batch_size": 16}, {"kind": "d", "depth": 1})]
+    trials = [
+        trial({"batch_size": 16}, {"kind": "wide", "width": 8}),
+        trial({"batch_size": 16}, {"kind": "d", "depth": 1}),
+    ]
     assert parameter_names(trials, SPACE) == ["lstm_units", "batch_size", "kind", "width", "depth"]
     assert parameter_names([], SPACE) == ["lstm_units", "batch_size"]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from greentune.storage.dataset import Dataset
-from greentune.storage.rdb import open_storage
-from greentune.tuning import probe, probing, records, user_models, worker
-from greentune.tuning.opening import Opened, open_study
-from greentune.tuning.presets import with_preset
+from greentune.tuning import records, user_models, worker
 from greentune.tuning.result import load_result
 from greentune.tuning.shown import DRAWN
-from greentune.tuning.spec import StudySpec
 from greentune.tuning.user_models import OtherCode
 
-from .user_code import BUILD, function_study, imports_undone, user_study, write_files
+from .here import in_this_process, opened, states, trials_of, worked
+from .user_code import BUILD, user_study, write_files
+
+pytestmark = pytest.mark.slow
 
 COMPLETE, PRUNED, FAIL, WAITING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.WAITING
 
@@ -62,133 +56,11 @@ def build(trial, input_shape, n_outputs):
 """
 
 
-def looked_at_here(spec: StudySpec, dataset: Dataset | None, *, timed: bool = False) -> probe.Looked:
-    """The first look, without a process of its own, which would take seconds: test_checking has real ones."""
-    shape = [1, 1, 1] if dataset is None else [dataset.lookback, dataset.n_features, dataset.n_outputs]
-    request = {"spec": spec.model_dump(mode="json"), "shape": shape, "timed": timed}
-    return probe.Looked(**vars(probing.probe(request)))
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the command; what a worker changes in its process is put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probe, "look", looked_at_here)
-    monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}
-    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    with imports_undone():
+    """The folder of the command, with a user's code."""
+    with in_this_process(tmp_path, monkeypatch):
         yield write_files(tmp_path, prunes=PRUNES, fails=FAILS, schedule=SCHEDULE)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    if affinity is not None:
-        os.sched_setaffinity(0, affinity)
-
-
-def opened(folder: Path, raw: dict[str, Any], **options: Any) -> Opened:
-    return open_study(with_preset({}, raw), storage=folder / "a.db", out=folder / "runs", **options)
-
-
-def worked(folder: Path, raw: dict[str, Any], *, code: int = 0) -> Opened:
-    """The study, opened and worked off."""
-    study = opened(folder, raw)
-    assert worker.work(study.spec.study, worker=0) == code
-    return study
-
-
-def trials_of(folder: Path, study: str) -> list[FrozenTrial]:
-    return optuna.load_study(study_name=study, storage=open_storage(folder / "a.db")).trials
-
-
-def states(folder: Path, study: str) -> list[TrialState]:
-    return [trial.state for trial in trials_of(folder, study)]
-
-
-def test_function_is_called_with_the_live_trial(folder: Path) -> None:
-    worked(folder, function_study(folder, "square"))
-    for trial in trials_of(folder, "square"):
-        assert (trial.state, trial.value) == (COMPLETE, (trial.params["x"] - 2) ** 2)
-
-
-def test_trial_that_the_function_gives_up_is_pruned_with_its_last_report(folder: Path) -> None:
-    worked(folder, function_study(folder, "pruned"))
-    found = trials_of(folder, "pruned")
-    assert [trial.state for trial in found] == [COMPLETE, PRUNED] * 2
-    assert found[1].value == found[1].params["x"] + 1 == found[1].intermediate_values[1]
-
-
-def test_value_that_is_no_number_fails_the_trial_once_and_the_study_goes_on(folder: Path) -> None:
-    worked(folder, function_study(folder, "nan_at_first"))
-    found = trials_of(folder, "nan_at_first")
-    assert [trial.state for trial in found] == [FAIL, COMPLETE, COMPLETE, COMPLETE]
-    assert (found[0].user_attrs["reason"], found[0].user_attrs["detail"]) == ("nonfinite", "value became nan in epoch 0")
-
-
-@pytest.mark.parametrize(
-    ("name", "directions", "sentence"),
-    [
-        ("nothing", [], "must return a number, as the study has 1 direction; it returned None"),
-        ("two", [], "must return a number, as the study has 1 direction; it returned ("),
-        ("square", ["minimize", "maximize"], "must return 2 numbers, as the study has 2 directions; it returned "),
-    ],
-)
-def test_wrong_number_of_values_stops_the_study(folder: Path, name: str, directions: list[str], sentence: str) -> None:
-    raw = function_study(folder, name, search={"directions": directions})
-    study = worked(folder, raw, code=records.EXIT_SETUP)
-    assert states(folder, name) == [FAIL, WAITING, WAITING, WAITING]
-    (stopped,) = records.stopped_by(study.study)
-    assert sentence in stopped
-    assert "--direction" in stopped
-
-
-@pytest.mark.parametrize("text", ["numpy.float32(x)", "numpy.array(x)", "int(x)", "keras.ops.convert_to_tensor(x)"])
-def test_numbers_of_libraries_are_numbers(folder: Path, text: str) -> None:
-    code = f"import keras, numpy\ndef number(trial):\n    x = trial.suggest_int('x', 1, 9)\n    return {text}\n"
-    (folder / "objectives.py").write_text(code)
-    worked(folder, function_study(folder, "number"))
-    assert [trial.value for trial in trials_of(folder, "number")] == [t.params["x"] for t in trials_of(folder, "number")]
-
-
-def test_error_of_the_function_keeps_its_own_frames_and_the_ticket_is_tried_again(folder: Path) -> None:
-    worked(folder, function_study(folder, "broken"))
-    found = trials_of(folder, "broken")
-    assert [trial.state for trial in found].count(COMPLETE) == 4
-    detail = found[1].user_attrs["detail"]
-    assert [line.split(", in ")[1] for line in detail.splitlines() if line.startswith("  File")] == ["broken", "inner"]
-    assert detail.endswith("RuntimeError: my own reason")
-
-
-def test_largest_value_is_the_best_where_it_is_maximised(folder: Path) -> None:
-    worked(folder, function_study(folder, "square", search={"directions": ["maximize"]}))
-    result = load_result("square", storage=folder / "a.db", out=folder / "runs")
-    assert result.best is not None
-    assert result.best["value"] == max(trial.value or 0 for trial in trials_of(folder, "square"))
-
-
-def test_two_directions_make_a_front(folder: Path) -> None:
-    worked(folder, function_study(folder, "two", search={"directions": ["maximize", "minimize"]}))
-    result = load_result("two", storage=folder / "a.db", out=folder / "runs").to_json()
-    for row in result["pareto"]:
-        better = [
-            trial.number
-            for trial in trials_of(folder, "two")
-            if trial.values[0] > row["values"]["value_0"] and trial.values[1] < row["values"]["value_1"]
-        ]
-        assert better == []
-    assert {"value_0", "value_1"} <= set(result["pareto"][0]["values"])
-
-
-def test_budget_of_all_workers_ends_the_search(folder: Path) -> None:
-    worked(folder, function_study(folder, "square", search={"worker_seconds": 1e-6}))
-    assert states(folder, "square") == [COMPLETE, WAITING, WAITING, WAITING]
-
-
-def test_search_without_a_gain_ends_in_either_direction(folder: Path) -> None:
-    text = "def {0}(trial):\n    return {1}trial.number\n"
-    (folder / "objectives.py").write_text(text.format("worse", "") + text.format("better", "0.01 ** "))
-    for name, done in (("worse", 4), ("better", 9)):
-        worked(folder, function_study(folder, name, search={"trials": 9, "until_no_gain": 3}))
-        assert states(folder, name).count(COMPLETE) == done, name
 
 
 def test_first_trial_that_cannot_be_built_stops_the_study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +134,9 @@ def test_space_of_the_study_goes_before_that_of_the_builder_and_of_the_function(
     own = {"units": [3], "batch_size": [16, 32]}
     worked(folder, user_study(folder, study="contract", builder="contract.py:Mine", space=own))
     assert {trial.params["units"] for trial in trials_of(folder, "contract")} == {3}
-    function = user_study(folder, study="function", builder="build.py:build", space={"n_layers": [2], "batch_size": [32]})
+    function = user_study(
+        folder, study="function", builder="build.py:build", space={"n_layers": [2], "batch_size": [32]}
+    )
     worked(folder, function)
     for trial in trials_of(folder, "function"):
         assert trial.state is COMPLETE
@@ -318,15 +192,6 @@ def test_study_starts_from_what_another_ones_code_has_drawn(folder: Path) -> Non
     raw = user_study(folder, study="next", builder="build.py:build", search={"start_from": "mine", "start_best": 2})
     worked(folder, raw)
     assert [trial.params for trial in trials_of(folder, "next")[:2]] == [trial.params for trial in best]
-
-
-def test_study_of_a_function_that_is_maximised_starts_from_the_largest_values(folder: Path) -> None:
-    search: dict[str, Any] = {"directions": ["maximize"]}
-    worked(folder, function_study(folder, "square", search=search))
-    best = max(trials_of(folder, "square"), key=lambda trial: trial.value or 0)
-    again = {**search, "start_from": "square", "start_best": 1, "trials": 1}
-    worked(folder, function_study(folder, "square", study="next", search=again))
-    assert [trial.params for trial in trials_of(folder, "next")] == [best.params]
 
 
 def test_edited_code_is_refused_by_name_and_may_be_accepted(folder: Path) -> None:

@@ -13,7 +13,7 @@ from greentune.tuning.presets import merge
 
 from .wind_farm import write_series
 
-BUILD = '''
+BUILD = """
 import keras
 
 def build(trial, input_shape, n_outputs):
@@ -24,9 +24,9 @@ def build(trial, input_shape, n_outputs):
     rate = trial.suggest_float("rate", 1e-3, 1e-1, log=True)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="mse")
     return model
-'''
+"""
 
-CONTRACT = '''
+CONTRACT = """
 import keras
 from greentune.models import Parameter
 
@@ -45,7 +45,7 @@ class Mine:
         model = keras.Sequential(layers)
         model.compile(optimizer="adam", loss="mse")
         return model
-'''
+"""
 
 HYPER = '''
 import keras
@@ -92,7 +92,7 @@ class Loop(keras_tuner.HyperModel):
                 callback.on_epoch_end(epoch, logs={"val_loss": value})
 '''
 
-OBJECTIVES = '''
+OBJECTIVES = """
 import optuna
 
 def square(trial):
@@ -124,7 +124,7 @@ def inner(trial):
     if trial.number == 1:
         raise RuntimeError("my own reason")
     return 0
-'''
+"""
 
 FILES = {"build.py": BUILD, "contract.py": CONTRACT, "hyper.py": HYPER, "objectives.py": OBJECTIVES}
 
