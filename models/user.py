@@ -173,11 +173,10 @@ def _output_shape(model: keras.Model, input_shape: tuple[int, int]) -> Any:
     """(None, …), or a list or table of such; the weights of a model of the user's own class are made by it."""
     import keras
 
-    try:
+    if type(model).compute_output_shape is not keras.Layer.compute_output_shape:
         return model.compute_output_shape((None, *input_shape))
-    except RuntimeError:  # NotImplementedError: a class need not say it
-        forecast = model(np.zeros((1, *input_shape), np.float32))
-        return keras.tree.map_structure(lambda tensor: (None, *tensor.shape[1:]), forecast)
+    forecast = model(np.zeros((1, *input_shape), np.float32))  # a class of the user's own need not say it
+    return keras.tree.map_structure(lambda tensor: (None, *tensor.shape[1:]), forecast)
 
 
 def _shape(found: Any) -> Any:

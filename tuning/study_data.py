@@ -11,6 +11,7 @@ from ..storage.source import Source
 from . import records
 from .folds import longest
 from .spec import StudySpec
+from .user_models import check_unchanged
 
 
 class OtherData(Mistake):
@@ -36,11 +37,13 @@ def load_study_data(study: optuna.Study, spec: StudySpec) -> Source:
 
 
 def check_study_data(study: optuna.Study, spec: StudySpec) -> None:
-    """Look whether this host has the data of a study; an objective function needs none.
+    """Look whether this host has the data of a study, if it needs any, and the user's code.
 
     Raises:
         OtherData: see `load_study_data`.
+        OtherCode: see `check_unchanged`.
     """
+    check_unchanged(spec)
     if spec.objective_function is None:
         load_study_data(study, spec)
 

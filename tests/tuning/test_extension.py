@@ -202,7 +202,7 @@ def test_smaller_space_is_refused_and_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_running_worker_takes_the_larger_space_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "load_study_data", lambda _study, _spec: None)
+    monkeypatch.setattr(joining, "check_study_data", lambda _study, _spec: None)
     monkeypatch.setenv("SIMULATED_SECONDS", "0.8")
     first = opened(tmp_path)
     larger = {"dropout_rate": [0.0, 0.1, 0.2, 0.3], "learning_rate": [0.01, 0.003]}

@@ -164,7 +164,7 @@ def test_stop_ends_all_workers_and_the_study_goes_on_after_resume(running: Runni
 def test_second_machine_joins_and_every_ticket_is_done_once(
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(joining, "load_study_data", lambda _study, _spec: None)
+    monkeypatch.setattr(joining, "check_study_data", lambda _study, _spec: None)
     monkeypatch.setattr(joining.join_study, "__kwdefaults__", {"command": WORKER})
     monkeypatch.setenv("SIMULATED_SECONDS", "0.1")
     running.until_working(done=0)
@@ -284,7 +284,7 @@ def test_worker_that_cannot_join_says_why(
     options: list[str], sentence: str, tmp_path: Path, refused: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_study(f"sqlite:///{tmp_path / 'a.db'}", spec_of("small"), tmp_path)
-    monkeypatch.setattr(joining, "load_study_data", lambda _study, _spec: None)
+    monkeypatch.setattr(joining, "check_study_data", lambda _study, _spec: None)
     assert sentence in refused("worker", *options, "--out", str(tmp_path / "out"))
 
 

@@ -40,7 +40,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     """This host has the data of every study, and their trials take a tenth of a second."""
-    monkeypatch.setattr(service, "load_study_data", lambda _study, _spec: SimpleNamespace(fingerprint=FINGERPRINT))
+    monkeypatch.setattr(service, "check_study_data", lambda _study, _spec: SimpleNamespace(fingerprint=FINGERPRINT))
     monkeypatch.setenv("SIMULATED_SECONDS", "0.1")
 
 
@@ -183,7 +183,7 @@ def test_other_data_on_this_host_are_refused_once_and_the_other_study_served(
         if study.study_name == "elsewhere":
             raise OtherData("The data at x.csv differ from those of the study 'elsewhere'.")
 
-    monkeypatch.setattr(service, "load_study_data", load)
+    monkeypatch.setattr(service, "check_study_data", load)
     _, elsewhere = small(url, tmp_path, "elsewhere", 2)
     _, here = small(url, tmp_path, "here", 2)
     _, said = serve(url, tmp_path, idle=1.0)

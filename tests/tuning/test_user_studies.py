@@ -130,14 +130,13 @@ def test_same_command_again_adds_nothing(tuned: tuple[Path, dict[str, Any]]) -> 
 def test_edited_file_of_the_package_is_refused_by_name_and_may_be_accepted(tuned: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = tuned
     (folder / "models" / "nets" / "dense.py").write_text(BUILD + "\n# edited\n")
-    refused = tune(folder, "--config", "study.toml", "--trials", "6")
+    refused = tune(folder, "--config", "study.toml")
     assert refused.returncode == 2
     assert "models/nets/dense.py (edited)" in refused.stderr
     assert "mine.py" not in refused.stderr
     assert "--accept-code" in refused.stderr
     assert len(rows_of(folder)) == 5
-    assert run(folder, "--trials", "6", "--accept-code")["added"] == 1
-    assert len(rows_of(folder)) == 6
+    assert run(folder, "--accept-code")["added"] == 0
 
 
 @pytest.fixture(scope="module", params=["OwnFit", "Loop"])
@@ -183,13 +182,13 @@ def test_ticket_of_a_killed_worker_is_done_again_with_the_same_parameters(tmp_pa
         n_rows=1600,
         builder="build.py:build",
         search={"sampler": "tpe", "trials": 1},
-        training={"epochs": 12, "batch_size": 1},
+        training={"epochs": 8, "batch_size": 1},
         run={"checkpoint_every": 1},
     )
     (folder / "build.py").write_text(BUILD)
     url = f"sqlite:///{folder / 'a.db'}"
     with command(folder, url, "--config", "study.toml", "--workers", "1") as running:
-        os.kill(pid_after_epoch(url, 3), signal.SIGKILL)
+        os.kill(pid_after_epoch(url, 2), signal.SIGKILL)
         wait_until(lambda: any(trial.state is TrialState.COMPLETE for trial in trials_of(url)), every=0.2)
         running.send_signal(signal.SIGTERM)  # the winner's retraining is not the matter here
         running.wait(timeout=60)
