@@ -199,7 +199,6 @@ def run(
     )
     from . import study as studies
     from .machine import Machines
-    from .summary import summary
 
     o.allow_outage(outage)
     machines = Machines(
@@ -213,7 +212,7 @@ def run(
     result = studies.tune(
         raw, storage=storage, out=out, machines=machines, artifacts=artifacts, accept_code=accept_code, quiet=quiet
     )
-    print(json.dumps(result.to_json(), indent=2) if as_json else summary(result))
+    print(json.dumps(result.to_json(), indent=2) if as_json else result)
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if not result.succeeded:

@@ -15,6 +15,7 @@ from ..storage.source import Source
 from ..storage.variants import group_mistakes
 from . import probe
 from .folds import cuts_of
+from .looked import Looked
 from .spec import SpecError, StudySpec, parse_spec
 from .study_data import data_of
 
@@ -33,7 +34,7 @@ class Checked:
     spec: StudySpec
     source: Source | None
     audit: Audit | None
-    looked: probe.Looked | None = None
+    looked: Looked | None = None
 
     @property
     def dataset(self) -> Dataset | None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +14,10 @@ from ..objectives.compile_cache import default_cache
 from ..objectives.runtime import resolve_backend, usable_gpus, worker_environment
 from ..storage.dataset import Dataset
 from .crew import exit_reason
+from .looked import Looked
 from .references import runs_user_code
 from .sections import CodeSpec
 from .spec import SpecError, StudySpec
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What a look at the user's code has found.
-
-    Attributes:
-        mistakes: a sentence each, with the user's own traceback where the code raised.
-        notes: what may be a mistake.
-        files: the user's source files, each with a digest.
-        first: of a HyperModel the point of its defaults, as trials store it; None: there is no such point.
-        space: the default space of a builder that declares its own, where the study names none.
-        trains_itself: whether a HyperModel overrides ``fit``.
-        n_parameters: of the model that was built.
-        timing: seconds of an epoch and of the start of a trial, where a training was timed.
-    """
-
-    mistakes: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    first: dict[str, Any] | None = None
-    space: dict[str, Any] | None = None
-    trains_itself: bool = False
-    n_parameters: int | None = None
-    timing: dict[str, float] | None = None
 
 
 def look(spec: StudySpec, dataset: Dataset | None, *, timed: bool = False) -> Looked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..storage.mistakes import Mistake, nearest
 from .checks import TRAINING_PARAMETERS, builder_mistakes, seen_from
 from .delivery import message
 from .folds import cuts_of
+from .looked import Looked
 from .point import model_of, prepared, run_point
 from .references import all_builders, references, searched_builders
 from .samplers import derived_seed
@@ -37,21 +38,7 @@ Shape = tuple[int, int, int]
 TIMED_EPOCHS = 3
 
 
-@dataclass
-class Found:
-    """What a look at the code has found; see `Looked` of the parent."""
-
-    mistakes: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    first: dict[str, Any] | None = None
-    space: dict[str, Any] | None = None
-    trains_itself: bool = False
-    n_parameters: int | None = None
-    timing: dict[str, float] | None = None
-
-
-def probe(request: Mapping[str, Any]) -> Found:
+def probe(request: Mapping[str, Any]) -> Looked:
     """Look at the code that a specification names.
 
     Args:
@@ -59,7 +46,7 @@ def probe(request: Mapping[str, Any]) -> Found:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec = StudySpec.model_validate(request["spec"])
-    found = Found()
+    found = Looked()
     named = references(request["spec"])
     for reference in dict.fromkeys(named.values()):
         try:
@@ -84,7 +71,7 @@ def answer(request: str) -> None:
     message(probe=vars(probe(json.loads(request))))
 
 
-def _look(spec: StudySpec, shape: Any, found: Found) -> None:
+def _look(spec: StudySpec, shape: Any, found: Looked) -> None:
     if spec.objective_function is not None:
         found.mistakes += _function_mistakes(spec, spec.objective_function)
     elif spec.hypermodel is not None:
@@ -110,7 +97,7 @@ def _function_mistakes(spec: StudySpec, reference: str) -> list[str]:
     return []
 
 
-def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Found) -> None:
+def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Looked) -> None:
     from ..models import hypermodel, keras_tuner
 
     assert spec.hypermodel is not None
@@ -131,7 +118,7 @@ def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Found) -> None:
     _say_unused(spec, defaults.values, found, spec.builder)
 
 
-def _fit_a_little(spec: StudySpec, bound: Bound, name: str, found: Found) -> None:
+def _fit_a_little(spec: StudySpec, bound: Bound, name: str, found: Looked) -> None:
     """Let a HyperModel's own ``fit`` see a few windows: it may ask for values there, and those have defaults too."""
     from ..objectives.holdout import holdout
 
@@ -157,7 +144,7 @@ def _first(part: Part, n: int) -> Part:
 
 
 def _look_at_builder(
-    spec: StudySpec, key: str, parameters: Mapping[str, Any], shape: Shape, found: Found, of: str = ""
+    spec: StudySpec, key: str, parameters: Mapping[str, Any], shape: Shape, found: Looked, of: str = ""
 ) -> None:
     if key not in references({"builder": key}).values():
         if key not in all_builders():
@@ -194,7 +181,7 @@ def _look_at_builder(
         _say_unused(spec, bound.drawn(), found, key)
 
 
-def _first_point(spec: StudySpec, found: Found) -> dict[str, Any]:
+def _first_point(spec: StudySpec, found: Looked) -> dict[str, Any]:
     """Some point of the study's own space."""
     return parse_space(spec.space or found.space or {})[0].sample(_any_trial(spec))
 
@@ -204,7 +191,7 @@ def _any_trial(spec: StudySpec) -> optuna.Trial:
     return optuna.create_study(sampler=sampler).ask()
 
 
-def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Found) -> None:
+def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Looked) -> None:
     """Build once, as every trial does."""
     from ..objectives.runtime import set_seed
 
@@ -230,7 +217,7 @@ def _not_to_be_saved(model: Any, name: str) -> list[str]:
     return []
 
 
-def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found, key: str) -> None:
+def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Looked, key: str) -> None:
     """Names that the study fixes, or searches where this builder was chosen, and that it did not ask for this time."""
     mine = [*spec.parameters, *(n for n in seen_from(key, spec.parsed_space()).names if n not in TRAINING_PARAMETERS)]
     found.notes += [
@@ -241,11 +228,11 @@ def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Found, key: st
     ]
 
 
-def _with_space(spec: StudySpec, found: Found) -> StudySpec:
+def _with_space(spec: StudySpec, found: Looked) -> StudySpec:
     return spec if found.space is None else spec.model_copy(update={"space": found.space})
 
 
-def _take_time(spec: StudySpec, found: Found) -> None:
+def _take_time(spec: StudySpec, found: Looked) -> None:
     name = model_name(spec, spec.builder)
     try:
         found.timing = _timed(spec)

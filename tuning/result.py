@@ -17,7 +17,8 @@ from . import delivery, records, table
 from .pareto import front_rows
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
-from .summary import summary
+from .summary import assignments, delivered_lines
+from .wording import best_text, counted, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,66 @@ class TuneResult:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(summary(self))}</pre>"
+
+
+FRONT_LINES = 10
+
+
+def summary(result: TuneResult) -> str:
+    """The end of a run: the search, the winner in figures, where everything lies."""
+    lines = [_search_line(result)]
+    if result.agreement is not None:
+        lines.append(result.agreement)
+    lines += _front_lines(result)
+    if result.interrupted:
+        lines.append("Interrupted. Nothing is lost: the same command goes on.")
+    elif result.spec.objective_function is not None and result.snapshot.best is not None:
+        lines += _best_lines(result)
+    elif result.delivered is None:
+        lines.append(_nothing_to_deliver(result.snapshot))
+    else:
+        lines += delivered_lines(result.delivered)
+    lines.append(f"table    {result.table}")
+    return "\n".join(lines)
+
+
+def _search_line(result: TuneResult) -> str:
+    snapshot = result.snapshot
+    counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
+    best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
+    took = "" if result.seconds is None else f", {duration(result.seconds)} in all"
+    return f"study    {snapshot.study}: {counts}{took}{best}"
+
+
+def _front_lines(result: TuneResult) -> list[str]:
+    """The trials on the Pareto front, the smallest error first; nothing with one objective."""
+    if not result.pareto:
+        return []
+    unit, n = result.snapshot.unit, len(result.pareto)
+    lines = [f"pareto   {counted(n, 'trial')}: no other is as good in everything and better in something"]
+    for row in result.pareto[:FRONT_LINES]:
+        error = "" if row["rmse"] is None else f"{row['rmse']:.4f} {unit} RMSE, "
+        values = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.6g}"
+            for name, value in row["values"].items()
+        )
+        lines.append(f"  trial {row['trial']}: {error}{values}")
+    return [*lines, f"  and {n - FRONT_LINES} more; see the table"] if n > FRONT_LINES else lines
+
+
+def _best_lines(result: TuneResult) -> list[str]:
+    """Of an objective function: there is no model to deliver, so the best point is the result."""
+    best = result.snapshot.best
+    if best is None or result.pareto:
+        return []
+    return [f"best     trial {best.number}: {assignments(best.parameters)}"]
+
+
+def _nothing_to_deliver(snapshot: Snapshot) -> str:
+    if snapshot.best is not None:
+        return f"No winner is delivered yet: tune export --study {snapshot.study} makes one of what there is."
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
+    return f"No trial is complete, so there is no winner. Failed trials by reason: {reasons or 'none'}; see the logs."
 
 
 def result_of(

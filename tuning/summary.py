@@ -8,29 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..reports.wording import NAMES, interval
 from .owner import is_gone
 from .snapshot import Snapshot
-from .wording import best_text, counted, duration
+from .wording import best_text, duration
 
 if TYPE_CHECKING:
     from ..storage.fleet import Worker
-    from .result import TuneResult
-
-
-def summary(result: TuneResult) -> str:
-    """The end of a run: the search, the winner in figures, where everything lies."""
-    lines = [_search_line(result)]
-    if result.agreement is not None:
-        lines.append(result.agreement)
-    lines += _front_lines(result)
-    if result.interrupted:
-        lines.append("Interrupted. Nothing is lost: the same command goes on.")
-    elif result.spec.objective_function is not None and result.snapshot.best is not None:
-        lines += _best_lines(result)
-    elif result.delivered is None:
-        lines.append(_nothing_to_deliver(result.snapshot))
-    else:
-        lines += delivered_lines(result.delivered)
-    lines.append(f"table    {result.table}")
-    return "\n".join(lines)
 
 
 def delivered_lines(delivered: dict[str, Any]) -> list[str]:
@@ -65,11 +46,11 @@ def _winner_lines(delivered: dict[str, Any]) -> list[str]:
     trials = choice.get("winners") or [delivered["trial"]]
     what = "exported" if choice.get("rule") == "asked" else "winner"
     if len(trials) == 1:
-        return [f"{what:9}trial {trials[0]}: {_assignments(delivered['parameters'])}"]
+        return [f"{what:9}trial {trials[0]}: {assignments(delivered['parameters'])}"]
     listed = ", ".join(str(trial) for trial in trials)
     return [
         f"{what:9}mean of {len(trials)} trials ({listed})",
-        *(f"  trial {one['trial']}: {_assignments(one['parameters'])}" for one in delivered.get("winners") or ()),
+        *(f"  trial {one['trial']}: {assignments(one['parameters'])}" for one in delivered.get("winners") or ()),
     ]
 
 
@@ -91,7 +72,7 @@ def status_lines(snapshot: Snapshot) -> list[str]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
         lines.append(f"  failed rows by reason: {reasons}")
     if snapshot.best is not None:
-        lines.append(f"  best {best_text(snapshot)}: {_assignments(snapshot.best.parameters)}")
+        lines.append(f"  best {best_text(snapshot)}: {assignments(snapshot.best.parameters)}")
     for trial in snapshot.workers:
         epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}"
         lines.append(f"  trial {trial.number}: {epoch}, worker {trial.worker} on {trial.host}, pid {trial.pid}")
@@ -132,49 +113,8 @@ def _figures(figures: dict[str, Any]) -> str:
     return "".join(f"{'-':>11}" if value is None else f"{value:>11.4f}" for value in shown)
 
 
-def _assignments(parameters: dict[str, Any]) -> str:
+def assignments(parameters: dict[str, Any]) -> str:
+    """Parameters as ``name=value, …``, numbers shortened."""
     return ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in parameters.items()
     )
-
-
-def _search_line(result: TuneResult) -> str:
-    snapshot = result.snapshot
-    counts = ", ".join(f"{getattr(snapshot, name)} {name}" for name in ("done", "pruned", "failed", "waiting"))
-    best = "" if snapshot.best is None else f"; best {best_text(snapshot)}"
-    took = "" if result.seconds is None else f", {duration(result.seconds)} in all"
-    return f"study    {snapshot.study}: {counts}{took}{best}"
-
-
-FRONT_LINES = 10
-
-
-def _front_lines(result: TuneResult) -> list[str]:
-    """The trials on the Pareto front, the smallest error first; nothing with one objective."""
-    if not result.pareto:
-        return []
-    unit, n = result.snapshot.unit, len(result.pareto)
-    lines = [f"pareto   {counted(n, 'trial')}: no other is as good in everything and better in something"]
-    for row in result.pareto[:FRONT_LINES]:
-        error = "" if row["rmse"] is None else f"{row['rmse']:.4f} {unit} RMSE, "
-        values = ", ".join(
-            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.6g}"
-            for name, value in row["values"].items()
-        )
-        lines.append(f"  trial {row['trial']}: {error}{values}")
-    return [*lines, f"  and {n - FRONT_LINES} more; see the table"] if n > FRONT_LINES else lines
-
-
-def _best_lines(result: TuneResult) -> list[str]:
-    """Of an objective function: there is no model to deliver, so the best point is the result."""
-    best = result.snapshot.best
-    if best is None or result.pareto:
-        return []
-    return [f"best     trial {best.number}: {_assignments(best.parameters)}"]
-
-
-def _nothing_to_deliver(snapshot: Snapshot) -> str:
-    if snapshot.best is not None:
-        return f"No winner is delivered yet: tune export --study {snapshot.study} makes one of what there is."
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
-    return f"No trial is complete, so there is no winner. Failed trials by reason: {reasons or 'none'}; see the logs."

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from greentune.tuning.looked import Looked
 from greentune.tuning.presets import with_preset
-from greentune.tuning.probing import Found, probe
+from greentune.tuning.probing import probe
 from greentune.tuning.spec import parse_spec
 
 from .user_code import function_study, imports_undone, user_study, write_files
@@ -93,7 +94,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield write_files(tmp_path, broken=BROKEN, spaces=SPACES, unsteady=UNSTEADY, **bad)
 
 
-def looked(raw: dict[str, Any], *, timed: bool = False) -> Found:
+def looked(raw: dict[str, Any], *, timed: bool = False) -> Looked:
     """What the child process finds; the parent has read the specification before."""
     spec = parse_spec(with_preset({}, raw))
     return probe({"spec": spec.model_dump(mode="json"), "shape": [4, 2, 1], "timed": timed})
