@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -52,6 +54,9 @@ def attempt(bench: Bench, claim: Claim) -> TrialState | None:
         Mistake: the set-up is wrong.
         StorageUnavailable: the database stayed away; a result is kept in a file.
     """
+    # Between two calls of `ask`, which nobody makes here, a study of Optuna's hands the same old trials to its sampler.
+    # A copy has read none yet: TPE sees all results so far.
+    bench = replace(bench, study=copy.copy(bench.study))
     bench.study.sampler = claim_sampler(bench.spec, claim.ticket)
     return _Attempt(bench, claim, optuna.trial.Trial(bench.study, claim.trial_id)).run()
 

@@ -25,6 +25,7 @@ from greentune.storage.rdb import open_storage
 from greentune.storage.resilient import ResilientStorage
 from greentune.tuning import queue, records, watchdog, worker
 from greentune.tuning.presets import with_preset
+from greentune.tuning.samplers import claim_sampler
 from greentune.tuning.spec import parse_spec
 
 from .wind_farm import study_tables, write_series
@@ -295,6 +296,25 @@ def test_full_disk_is_said_once_and_costs_no_trial(
     assert worker.work("small", worker=0) == 0
     assert states(study) == [TrialState.COMPLETE] * 2
     assert caplog.text.count("Not kept in") == 1
+
+
+def test_tpe_proposes_by_the_results_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.simulation import worker as simulated
+
+    monkeypatch.setattr(cross_validation, "holdout", simulated.train)
+    monkeypatch.setenv("SIMULATED_SECONDS", "0")
+    monkeypatch.setenv("GREENTUNE_STORAGE", f"sqlite:///{tmp_path / 'a.db'}")
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout_rate": {"low": 0.0, "high": 0.9}}
+    run = {"keep_best": 0, "checkpoint_every": 0}
+    study = new_study(tmp_path, space=space, search={"sampler": "tpe", "trials": 16}, run=run)
+    assert worker.work("small", worker=0) == 0
+
+    spec, at_random = records.read_spec(study), []
+    for trial in study.trials:
+        sampler = claim_sampler(spec, trial.user_attrs["ticket"])
+        drawn = spec.parsed_space().sample(optuna.create_study(sampler=sampler).ask())
+        at_random.append(drawn == trial.params)
+    assert at_random == [True] * 10 + [False] * 6, "ten results are what TPE waits for"
 
 
 def fresh_storage() -> ResilientStorage:
