@@ -69,10 +69,11 @@ def test_no_command_hides_in_a_block_of_text() -> None:
     hidden = [
         f"{block}: {line}"
         for page in documentation()
+        if not page.name.startswith("docs/reference/")  # how a command is called, not a call
         for block in page.blocks
         if block.language == "text" and not block.is_printed
         for line in block.content.splitlines()
-        if "[OPTIONS]" not in line and line.startswith(("$ ", "tune ", "greentune ", "python ", "make ", "export "))
+        if line.startswith(("$ ", "tune ", "greentune ", "python ", "make ", "export "))
     ]
     assert hidden == []
 

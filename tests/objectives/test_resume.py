@@ -170,7 +170,9 @@ def test_an_interruption_amid_an_epoch_loses_that_epoch_only(tmp_path: Path, mon
                 raise Killed
 
     documented = training._documented_callbacks
-    monkeypatch.setattr(training, "_documented_callbacks", lambda settings: [*documented(settings), Interrupt()])
+    monkeypatch.setattr(
+        training, "_documented_callbacks", lambda settings, **more: [*documented(settings, **more), Interrupt()]
+    )
     with pytest.raises(Killed):
         fit(model, dataset, FitSettings(**SETTINGS), (), checkpointer)
     monkeypatch.undo()

@@ -86,7 +86,7 @@ def test_an_unknown_name_comes_with_all_other_mistakes(name: Any) -> None:
 @pytest.mark.parametrize("section", ["data", "parameters", "space", "search", "training", "winner"])
 @pytest.mark.parametrize("preset", [{}, {"preset": "documented"}, {"preset": "thorough"}], ids=str)
 def test_a_section_that_is_no_table_is_a_sentence(preset: dict[str, Any], section: str) -> None:
-    with pytest.raises(SpecError, match=f"`{section}` must be a valid dictionary; got 3"):
+    with pytest.raises(SpecError, match=f"`{section}` must be a table; got 3"):
         spec_of(**preset, **{section: 3})
 
 

@@ -98,7 +98,7 @@ def test_own_data_have_no_time_limit() -> None:
         ({"space": RATES, "search": {"first": [{}, {"l1": 0.2}]}}, "`search.first[1].l1` must be one of 0.0, 0.1"),
         ({"space": RATES, "search": {"first": [{"dropout_rate": 0.25}]}}, "in steps of 0.1; got 0.25"),
         ({"space": RATES, "search": {"first": [{"dense_units": 8.5}]}}, "a whole number from 8 to 64; got 8.5"),
-        ({"space": RATES, "search": {"first": [1]}}, "`search.first.0` must be a valid dictionary"),
+        ({"space": RATES, "search": {"first": [1]}}, "`search.first.0` must be a table"),
         ({"search": {"sampler": "grid", "first": [{"dropout_rate": 0.2}]}}, "grid has a list of its own"),
         ({"validation": {"n_splits": 3}}, "got 3 with holdout"),
         ({"validation": {"method": "documented", "n_splits": 3}}, "got 3 with documented"),
