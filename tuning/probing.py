@@ -30,7 +30,7 @@ from .samplers import derived_seed
 from .space import parse_space
 from .spec import StudySpec
 from .study_data import data_of
-from .user_models import Bound, bind, contract_of, load, model_name, told
+from .user_models import Bound, Nothing, bind, contract_of, load, model_name, told
 
 Shape = tuple[int, int, int]
 """Lookback, features, outputs."""
@@ -175,7 +175,7 @@ def _look_at_builder(
         )
         return
     drawn.pop("builder", None)
-    bound = bind(spec, key, {**parameters, **drawn}, _any_trial(spec), shape)
+    bound = bind(spec, key, {**parameters, **drawn}, Nothing() if of else _any_trial(spec), shape)
     _build(spec, bound, of + user_code.shown(key), shape, found)
     if contract is None and not of:
         _say_unused(spec, bound.drawn(), found, key)
