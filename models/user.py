@@ -159,6 +159,8 @@ def _model_mistakes(
         return [
             f"{name} must return a compiled model; this one is not. Call model.compile(optimizer=…, loss=…) before."
         ]
+    if compiled and _trains_nothing(model):
+        return [f"{name} must compile its model with a loss; this one has none. Call model.compile(…, loss='mse')."]
     try:
         found = _output_shape(model, input_shape)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -167,6 +169,17 @@ def _model_mistakes(
         way_out = f"End it with Dense({n_outputs}), after the sequence is gone (return_sequences=False)."
         return [f"{name} must return a model with outputs of shape (None, {n_outputs}); it has {found}. {way_out}"]
     return []
+
+
+def _trains_nothing(model: keras.Model) -> bool:
+    """Whether a compiled model has no loss: none given, none added by a layer, no way of its own to compute it."""
+    import keras
+
+    if model.loss is not None or model.losses:
+        return False
+    kind = type(model)
+    own = kind.compute_loss is not keras.Model.compute_loss or kind.train_step is not keras.Model.train_step
+    return not own
 
 
 def _output_shape(model: keras.Model, input_shape: tuple[int, int]) -> Any:

@@ -31,7 +31,6 @@ from .objective_call import call
 from .point import further_values, model_of, run_point, summary
 from .samplers import claim_sampler
 from .shown import DRAWN
-from .spec import SpecError
 from .stopping import Interrupted
 from .user_models import Bound, draws_itself, told
 
@@ -101,8 +100,8 @@ class _Attempt:
         except (StorageUnavailable, UpdateFinishedTrialError):
             raise  # not the training's doing
         except Mistake as error:
-            # A user's model that cannot be built may be a matter of what was drawn; the very first one is not.
-            if isinstance(error, ModelError) and draws_itself(spec) and self._claim.number > 0:
+            # A user's model that cannot be built may be a matter of what was drawn: some could, before the study began.
+            if isinstance(error, ModelError) and draws_itself(spec):
                 return self._end(TrialState.FAIL, reason="error", detail=str(error))
             self._end(TrialState.FAIL, reason="setup", detail=str(error))
             raise
@@ -113,10 +112,7 @@ class _Attempt:
             # A bad trial must not end the worker; what it raised is kept with it.
             detail = told(spec, error) or _last_frames(error)
             _log.error("trial %d raised an error:\n%s", self._claim.number, detail)
-            ended = self._end(TrialState.FAIL, reason="error", detail=detail[-2000:])
-            if ended is not None and self._claim.number == 0 and self._model is not None and not self._model.built:
-                raise SpecError(f"The very first trial failed while its model was built:\n{detail}") from error
-            return ended
+            return self._end(TrialState.FAIL, reason="error", detail=detail[-2000:])
         if result is None:
             return self._end(TrialState.COMPLETE, value=values[0], others=values[1:])
         with keep_best(self._bench, self._claim.number, result):

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from ..models import user_code
-from ..models.contract import ModelError
+from ..models.contract import Builder, ModelError
 from ..objectives.callbacks import NonFinite
 from ..storage.dataset import Part
 from ..storage.datasets import load_source
@@ -25,7 +25,7 @@ from .delivery import message
 from .folds import cuts_of
 from .looked import Looked
 from .point import model_of, prepared, run_point
-from .references import all_builders, references, searched_builders
+from .references import BUILDER, all_builders, references, searched_builders
 from .samplers import derived_seed
 from .space import parse_space
 from .spec import StudySpec
@@ -36,6 +36,9 @@ Shape = tuple[int, int, int]
 """Lookback, features, outputs."""
 
 TIMED_EPOCHS = 3
+
+DRAWS = 8
+"""So many points are tried before the code counts as broken: some points of a space may be impossible."""
 
 
 def probe(request: Mapping[str, Any]) -> Looked:
@@ -109,9 +112,13 @@ def _look_at_hypermodel(spec: StudySpec, shape: Shape, found: Looked) -> None:
     except ModelError as error:
         found.mistakes += error.mistakes
         return
-    _build(spec, bound, name, shape, found)
+    failed = _build(spec, bound, name, shape, found)
+    if failed is not None and "TrialPruned" in failed:
+        found.notes.append(failed)
+    elif failed is not None:
+        found.mistakes.append(failed)
     found.trains_itself = keras_tuner.has_own_fit(made)
-    if found.trains_itself and not found.mistakes:
+    if found.trains_itself and failed is None:
         _fit_a_little(spec, bound, name, found)
     fixed = [name for name in spec.parameters if name in defaults.stored]
     found.first = {n: v for n, v in defaults.stored.items() if n not in fixed and n not in spec.space}
@@ -165,56 +172,85 @@ def _look_at_builder(
         found.mistakes += [of + sentence for sentence in refused]
         if refused:
             return
-    drawn = {name: value for name, value in _first_point(spec, found).items() if name not in TRAINING_PARAMETERS}
-    if contract is not None:
-        drawn = {name: value for name, value in drawn.items() if name in contract.parameters}
-    elif spec.search.sampler in ("grid", "qmc"):
+    if contract is None and spec.search.sampler in ("grid", "qmc"):
         found.mistakes.append(
             f"{of}`search.sampler` must be tpe or random with a function, which says what is searched only while it "
             f"runs; got {spec.search.sampler!r}."
         )
         return
-    drawn.pop("builder", None)
-    bound = bind(spec, key, {**parameters, **drawn}, Nothing() if of else _any_trial(spec), shape)
-    _build(spec, bound, of + user_code.shown(key), shape, found)
-    if contract is None and not of:
-        _say_unused(spec, bound.drawn(), found, key)
+    _build_some(spec, key, parameters, shape, found, of, contract)
 
 
-def _first_point(spec: StudySpec, found: Looked) -> dict[str, Any]:
-    """Some point of the study's own space."""
-    return parse_space(spec.space or found.space or {})[0].sample(_any_trial(spec))
+def _build_some(
+    spec: StudySpec,
+    key: str,
+    parameters: Mapping[str, Any],
+    shape: Shape,
+    found: Looked,
+    of: str,
+    contract: Builder | None,
+) -> None:
+    """Build points until one can be built; what kept the others from it is a note, or a mistake where none can."""
+    failures: list[str] = []
+    for draw in range(1 if of else DRAWS):
+        trial = _any_trial(spec, draw)
+        drawn = parse_space(spec.space or found.space or {})[0].sample(trial)
+        drawn = {name: value for name, value in drawn.items() if name not in (*TRAINING_PARAMETERS, BUILDER)}
+        if contract is not None:
+            drawn = {name: value for name, value in drawn.items() if name in contract.parameters}
+        bound = bind(spec, key, {**parameters, **drawn}, Nothing() if of else trial, shape)
+        failed = _build(spec, bound, of + user_code.shown(key), shape, found)
+        if failed is None:
+            found.notes += [f"{n} of {n + 1} points could not be built: {failures[0]}" for n in [len(failures)] if n]
+            if contract is None and not of:
+                _say_unused(spec, bound.drawn(), found, key)
+                _say_nothing_asked(trial, key, found)
+            return
+        failures.append(failed + _with_values({**drawn, **trial.params}))
+        if not trial.params and not drawn:
+            break  # nothing was drawn: another try would be the same
+    found.mistakes.append(failures[0])
 
 
-def _any_trial(spec: StudySpec) -> optuna.Trial:
-    sampler = optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, "probe"))
+def _with_values(values: Mapping[str, Any]) -> str:
+    return "" if not values else f"\nIt had drawn {', '.join(f'{name}={value!r}' for name, value in values.items())}."
+
+
+def _say_nothing_asked(trial: optuna.Trial, key: str, found: Looked) -> None:
+    if not trial.params:
+        found.notes.append(f"{user_code.shown(key)} asks the trial for nothing: all trials will be the same.")
+
+
+def _any_trial(spec: StudySpec, draw: int = 0) -> optuna.Trial:
+    sampler = optuna.samplers.RandomSampler(seed=derived_seed(spec.seed, f"probe {draw}" if draw else "probe"))
     return optuna.create_study(sampler=sampler).ask()
 
 
-def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Looked) -> None:
-    """Build once, as every trial does."""
+def _build(spec: StudySpec, bound: Bound, name: str, shape: Shape, found: Looked) -> str | None:
+    """Build once, as every trial does; what went wrong, or None."""
     from ..objectives.runtime import set_seed
 
     set_seed(spec.seed)
     try:
         model = bound.builds.build(bound.parameters, shape[:2], shape[2])
     except ModelError as error:
-        found.mistakes += error.mistakes
-    except Exception as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
-        found.mistakes.append(f"{name} failed while it built its first model:\n{_told(spec, error)}")
-    else:
-        found.n_parameters = model.count_params()
-        found.mistakes += _not_to_be_saved(model, name)
+        return "\n".join(error.mistakes)
+    except optuna.TrialPruned:
+        return f"{name} gave its first model up by TrialPruned."
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever the user's code raises is the user's to see)
+        return f"{name} failed while it built its first model:\n{_told(spec, error)}"
+    found.n_parameters = model.count_params()
+    return _not_to_be_saved(model, name)
 
 
-def _not_to_be_saved(model: Any, name: str) -> list[str]:
+def _not_to_be_saved(model: Any, name: str) -> str | None:
     """A winner that cannot be written into its bundle is better known before the search."""
     try:
         model.get_config()
     except RuntimeError as error:
         reason = " ".join(str(error).split("Example:")[0].split())
-        return [f"{name} must return a model that can be saved. Keras says: {reason}"]
-    return []
+        return f"{name} must return a model that can be saved. Keras says: {reason}"
+    return None
 
 
 def _say_unused(spec: StudySpec, asked: Mapping[str, Any], found: Looked, key: str) -> None:
@@ -244,7 +280,7 @@ def _take_time(spec: StudySpec, found: Looked) -> None:
         found.mistakes.append(f"{name} failed when it was trained for {TIMED_EPOCHS} epochs:\n{_told(spec, error)}")
 
 
-def _told(spec: StudySpec, error: Exception) -> str:
+def _told(spec: StudySpec, error: BaseException) -> str:
     return told(spec, error) or f"{type(error).__name__}: {error}"
 
 
