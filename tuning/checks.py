@@ -35,7 +35,7 @@ def search_mistakes(raw: Mapping[str, Any]) -> list[str]:
     if not isinstance(declared, Mapping) or not isinstance(fixed, Mapping) or not isinstance(key, str):
         return []
     space, mistakes = parse_space(declared)
-    if not declared and not runs_user_code(raw):
+    if not declared and not runs_user_code(raw) and key in builder_keys():
         mistakes.append("`space` must name at least one parameter to search; got none.")
     if _setting(raw, "search", "sampler") == "grid":
         mistakes += _uncountable(space)
@@ -147,7 +147,7 @@ def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
             f"`validation.n_splits` counts the folds of expanding and sliding windows; got {n_splits} with "
             f"{method or 'holdout'}. Leave it out, or use --validation expanding."
         )
-    if (method not in (None, "holdout") or seeds != 1) and pruner not in (None, "none", "median"):
+    if (method not in (None, "holdout") or seeds != 1) and pruner in ("hyperband", "asha", "patient"):
         found.append(
             f"`search.pruner` must be median or none where a trial has several fits; got {pruner!r}. Median then works "
             "within a fold and between folds."

@@ -11,6 +11,7 @@ from ..reports.model_info import describe_compiled
 from .choosing import Choice
 from .pareto import error_of, named_values
 from .retraining import Retrained
+from .shown import searched_space
 from .snapshot import Snapshot, take_snapshot
 from .spec import StudySpec
 
@@ -78,7 +79,7 @@ def study_facts(study: optuna.Study, spec: StudySpec, choice: Choice) -> dict[st
         "seed": spec.seed,
         "epochs": spec.training.epochs,
         "trials": counts(take_snapshot(study)),
-        "space": spec.space,
+        "space": searched_space(study, spec),
         "choice": choice.to_json(),
         "winner": winners[0] if len(winners) == 1 else {"members": winners},
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..models.registry import builder_keys, get_builder
 from ..objectives.audit import Audit, audit
 from ..storage.dataset import Dataset
 from ..storage.datasets import load_source
@@ -44,7 +45,7 @@ class Checked:
     @property
     def notes(self) -> tuple[str, ...]:
         """What may be a mistake."""
-        return () if self.looked is None else tuple(self.looked.notes)
+        return (*_strong_penalty(self.spec), *(() if self.looked is None else self.looked.notes))
 
 
 def look_over(raw: Mapping[str, Any], mistakes: list[str], *, timed: bool = False) -> Checked:
@@ -106,3 +107,16 @@ def _data_alone(raw: Mapping[str, Any]) -> Any:
         return DataSpec.model_validate(raw.get("data", {}))
     except ValidationError:
         return None
+
+
+def _strong_penalty(spec: StudySpec) -> list[str]:
+    """The documented penalty of our models is far too strong for scaled data, and easily left in place unawares."""
+    if spec.entries or spec.hypermodel or spec.objective_function or spec.builder not in builder_keys():
+        return []
+    known = get_builder(spec.builder).parameters
+    left = [n for n in ("l1", "l2") if n in known and n not in {**spec.parameters, **spec.space}]
+    if not left or spec.search.metric == "val_loss":
+        return []
+    names, verb = " and ".join(left), "are" if len(left) > 1 else "is"
+    strong = f"the documented penalty of {known[left[0]].default} holds, which is strong for scaled data"
+    return [f"{names} {verb} neither fixed nor searched: {strong}. Fix it in [parameters], e.g. l1 = 0.0, l2 = 1e-5."]

@@ -22,7 +22,7 @@ from . import queue, records, warm_start
 from .extension import extend, extended_space
 from .look_over import look_over
 from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences
-from .user_models import check_unchanged
+from .user_models import accepting, check_unchanged, mixed_code
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def open_study(
             study, spec = _create(database, spec, dataset, checked.audit, folder, artifacts or folder / "artifacts")
         else:
             study, spec = _go_on(database, spec, dataset, accept_code=accept_code)
-            notes += _first_stands(asked, spec)
+            notes += (*_first_stands(asked, spec), *mixed_code(spec))
     writable(folder)
     told = spool.replay(database, url)
     timeout = spec.search.timeout if start_clock else None
@@ -147,7 +147,7 @@ def _go_on(
     study = records.load_study(database, spec.study)
     stored = records.read_spec(study)
     if accept_code:
-        stored = stored.model_copy(update={"code": spec.code})
+        stored = accepting(stored, spec)
     found = differences(stored, spec) + warm_start.started_otherwise(stored, spec)
     if found:
         raise SpecError(

@@ -29,7 +29,8 @@ def explained(detail: Any, model: type[BaseModel]) -> str:
     if where == "study" and detail["type"] == "string_pattern_mismatch":
         return f"`study` must be a name without / and \\; got {detail['input']!r}. It is that of a folder, too."
     if where == "search.timeout":
-        return f"`{where}` must be a time above zero: seconds, or a text such as 90s, 8m, 2h; got {detail['input']!r}."
+        rule = "must be a time above zero: a number of seconds in a file, as an option also 90s, 8m or 2h"
+        return f"`{where}` {rule}; got {detail['input']!r}."
     rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
     rule = re.sub(r"^Input should be", "must be", rule).replace("a valid dictionary", "a table")
     return f"`{where}` {rule}; got {detail['input']!r}."

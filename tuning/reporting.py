@@ -28,9 +28,10 @@ from .facts import counts
 from .folds import folds_of
 from .pareto import by_error, error_of, front
 from .retraining import Retrained
-from .shown import parameters_of
+from .shown import parameters_of, searched_space
 from .snapshot import take_snapshot
 from .spec import StudySpec
+from .user_models import mixed_code
 from .wording import counted
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def write(
         limits=(
             "The best number of a search is the smallest of many and so flatters; fresh seeds and the test do not.",
             _looks(looks),
+            *mixed_code(spec),
         ),
     )
     return write_report(path, content)
@@ -147,7 +149,7 @@ def _search(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice
         counts=counts(take_snapshot(study)),
         workers=_most_workers(trials),
         seconds=(max(ended) - min(begun)).total_seconds() if begun and ended else None,
-        space=spec.space,
+        space=searched_space(study, spec),
         best_trials=tuple(_row(trial, spec) for trial in complete[:BEST_TRIALS_SHOWN]),
         notes=tuple(search_notes(study, spec)),
         folds=tuple(draw(folds_of(source, spec.validation), source.n_samples, times=source.sample_times)),

@@ -183,7 +183,9 @@ def _nothing_to_deliver(snapshot: Snapshot) -> str:
     if snapshot.best is not None:
         return f"No winner is delivered yet: tune export --study {snapshot.study} makes one of what there is."
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
-    return f"No trial is complete, so there is no winner. Failed trials by reason: {reasons or 'none'}; see the logs."
+    last = "" if snapshot.last_error is None else f" The last error, of {snapshot.last_error}"
+    counts = f"Failed trials by reason: {reasons or 'none'}; see the logs."
+    return f"No trial is complete, so there is no winner. {counts}{last}"
 
 
 def result_of(

@@ -207,7 +207,9 @@ class CodeSpec(Section):
     Attributes:
         folder: in which the command was given: from there modules are found.
         files: the user's source files by their whole paths, each with a digest.
+        accepted: edits with which the study went on all the same, ``build.py (edited)``.
     """
 
     folder: str
     files: dict[str, str] = Field(default_factory=dict)
+    accepted: tuple[str, ...] = ()

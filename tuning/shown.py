@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from ..models import user_code
-from .references import BUILDER
+from .references import BUILDER, searched_builders
 from .space import Space
+
+if TYPE_CHECKING:
+    from .spec import StudySpec
 
 DRAWN = "drawn"
 """User attribute of a trial: what the user's code drew, under its own names (of a HyperModel its ``hp.values``)."""
@@ -32,3 +37,31 @@ def parameter_names(trials: Iterable[FrozenTrial], space: Space) -> list[str]:
     for trial in trials:
         found |= dict.fromkeys(parameters_of(trial, space))
     return list(found)
+
+
+def searched_space(study: optuna.Study, spec: StudySpec) -> dict[str, Any]:
+    """What was searched, in the notation of a study file: what is declared, and what the trials' own code drew from."""
+    found = {name: entry for name, entry in spec.space.items() if name != BUILDER}
+    if BUILDER in spec.space:
+        found[BUILDER] = [user_code.shown(key) for key in searched_builders(spec.space)]
+    for trial in study.get_trials(deepcopy=False):
+        for name, distribution in trial.distributions.items():
+            if name not in spec.space:
+                found[name] = _entry(distribution, found.get(name))
+    return found
+
+
+def _entry(distribution: BaseDistribution, earlier: Any) -> Any:
+    """A distribution as choices or a range; joined with the earlier one of that name, which may have been another."""
+    if isinstance(distribution, CategoricalDistribution):
+        known = earlier if isinstance(earlier, list) else []
+        return [*known, *(choice for choice in distribution.choices if choice not in known)]
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    before = earlier if isinstance(earlier, dict) else {"low": distribution.low, "high": distribution.high}
+    step = None if distribution.step == 1 and isinstance(distribution, IntDistribution) else distribution.step
+    return {
+        "low": min(before["low"], distribution.low),
+        "high": max(before["high"], distribution.high),
+        **({} if step is None else {"step": step}),
+        **({"log": True} if distribution.log else {}),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from . import records
+from .objective_names import value_names
 from .pareto import by_value, error_of
 from .shown import parameters_of
 from .space import Space, parse_space
@@ -62,6 +63,7 @@ class Snapshot:
         returning: tickets whose worker ended, and that the next worker to come puts back into the queue.
         control: what was ordered: ``run``, ``pause``, ``pause-now`` or ``stop``.
         stopped: why the study has stopped by itself; empty when it has not.
+        last_error: what the newest failed trial said at last.
     """
 
     study: str
@@ -81,6 +83,7 @@ class Snapshot:
     returning: int = 0
     control: str = records.RUN
     stopped: tuple[str, ...] = ()
+    last_error: str | None = None
 
     @property
     def finished(self) -> int:
@@ -111,7 +114,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
     counts["failed"] -= requeued
     return Snapshot(
         study=study.study_name,
-        metric=tables["search"]["metric"],
+        metric=_first_name(tables["search"]),
         unit=str(attributes.get(records.UNIT, "")),
         requeued=requeued,
         failures=dict(reasons),
@@ -119,11 +122,26 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         workers=tuple(_running(t) for t in trials if t.state is TrialState.RUNNING),
         trial_seconds=_mean_seconds(trials),
         returning=_returning(trials),
+        last_error=_last_error(trials),
         open=sum(t.state in _OPEN and "ticket" in t.user_attrs for t in trials),
         control=str(attributes.get(records.CONTROL, records.RUN)),
         stopped=tuple(attributes.get(records.STOPPED, ())),
         **counts,
     )
+
+
+def _first_name(search: Mapping[str, Any]) -> str:
+    """What the number of a trial is called; of several values of an objective function the first."""
+    return value_names(search["metric"], (), search.get("directions", ()))[0]
+
+
+def _last_error(trials: Sequence[FrozenTrial]) -> str | None:
+    """The last line of what the newest failed trial said."""
+    for trial in reversed(trials):
+        detail = str(trial.user_attrs.get("detail", "")).strip()
+        if trial.state is TrialState.FAIL and trial.user_attrs.get("reason") not in REQUEUED and detail:
+            return f"trial {trial.number}: {detail.splitlines()[-1]}"
+    return None
 
 
 def _returning(trials: Sequence[FrozenTrial]) -> int:

@@ -71,6 +71,8 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     if snapshot.failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(snapshot.failures.items()))
         lines.append(f"  failed rows by reason: {reasons}")
+        if snapshot.last_error is not None:
+            lines.append(f"  last error, of {snapshot.last_error}")
     if snapshot.best is not None:
         lines.append(f"  best {best_text(snapshot)}: {assignments(snapshot.best.parameters)}")
     for trial in snapshot.workers:

@@ -219,6 +219,24 @@ def check_unchanged(spec: StudySpec) -> None:
         )
 
 
+def accepting(stored: StudySpec, asked: StudySpec) -> StudySpec:
+    """The specification of a study that goes on with code as it is now, and remembers what was edited."""
+    if stored.code is None or asked.code is None:
+        return stored
+    edits = user_code.changed(stored.code.files, Path(stored.code.folder))
+    accepted = tuple(dict.fromkeys((*stored.code.accepted, *edits)))
+    return stored.model_copy(update={"code": asked.code.model_copy(update={"accepted": accepted})})
+
+
+def mixed_code(spec: StudySpec) -> list[str]:
+    """That trials of a study ran with different code, where they did."""
+    if spec.code is None or not spec.code.accepted:
+        return []
+    edits = ", ".join(spec.code.accepted)
+    meaning = "trials from before and after do not compare, and the winner is trained with the code as it is now"
+    return [f"The code was changed while the study was on its way ({edits}): {meaning}."]
+
+
 def preload(spec: StudySpec) -> None:
     """Import the code of a study on this host.
 

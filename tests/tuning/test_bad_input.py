@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Prepare, str]] = {
     "negative trials": (options("--trials", "-1"), "got -1"),
     "no epochs": (options("--epochs", "0"), "training.epochs"),
     "negative epochs": (options("--epochs", "-1"), "got -1"),
-    "timeout in words": (options("--timeout", "soon"), "such as 90s, 8m, 2h; got 'soon'"),
+    "timeout in words": (options("--timeout", "soon"), "also 90s, 8m or 2h; got 'soon'"),
     "no final epochs": (options("--final-epochs", "0"), "final.epochs"),
     "database of others": (foreign_database, "other tables"),
     "database is a text": (lambda f: ["--storage", str(write_series(f / "x.csv"))], "another kind of file"),
