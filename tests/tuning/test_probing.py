@@ -17,6 +17,7 @@ from .user_code import function_study, imports_undone, user_study, write_files
 
 BROKEN = """
 import keras
+import optuna
 
 number = 3
 
@@ -42,6 +43,35 @@ def raises(trial, input_shape, n_outputs):
 
 def inner(trial):
     raise RuntimeError("my own reason")
+
+def without_loss(trial, input_shape, n_outputs):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(n_outputs)])
+    model.compile("adam")
+    return model
+
+def sometimes(trial, input_shape, n_outputs):
+    if trial.suggest_int("k", 0, 3) < 3:
+        raise RuntimeError("too small")
+    return good(input_shape, n_outputs)
+
+def prunes_most(trial, input_shape, n_outputs):
+    if trial.suggest_int("k", 0, 3) < 3:
+        raise optuna.TrialPruned
+    return good(input_shape, n_outputs)
+
+def asks_nothing(trial, input_shape, n_outputs):
+    return good(input_shape, n_outputs)
+
+def never(trial, input_shape, n_outputs):
+    raise RuntimeError(f"not with {trial.suggest_int('k', 7, 7)}")
+
+def leaves(trial, input_shape, n_outputs):
+    raise SystemExit("I leave")
+
+def good(input_shape, n_outputs):
+    model = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(n_outputs)])
+    model.compile("adam", "mse")
+    return model
 
 def reserved(trial, input_shape, n_outputs):
     return trial.suggest_int("seed", 1, 3)
@@ -123,6 +153,9 @@ def test_good_function_is_built_once_and_its_files_are_kept(folder: Path) -> Non
         ("broken.py:returns_list", "must return a Keras 3 model; it returned a builtins.list"),
         ("broken.py:uncompiled", "must return a compiled model; this one is not"),
         ("broken.py:wrong_shape", "outputs of shape (None, 1); it has (None, 4, 7)"),
+        ("broken.py:without_loss", "must compile its model with a loss; this one has none"),
+        ("broken.py:never", "RuntimeError: not with 7\nIt had drawn k=7."),
+        ("broken.py:leaves", "SystemExit: I leave"),
         ("broken.py:reserved", "may not be called 'seed': greentune uses that name"),
         ("broken.py:returns_nothin", "Did you mean 'returns_nothing'?"),
         ("badimport.py:build", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
@@ -280,3 +313,19 @@ def test_point_that_explodes_is_no_mistake_of_the_study(folder: Path) -> None:
     found = looked(user_study(folder, builder="build.py:build", parameters={"rate": 1e30}), timed=True)
     assert (found.mistakes, found.timing) == ([], None)
     assert "No time was taken: with one point of the space" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("sometimes", "RuntimeError: too small\nIt had drawn k="), ("prunes_most", "by TrialPruned")]
+)
+def test_points_that_cannot_be_built_are_a_note_where_others_can(folder: Path, name: str, reason: str) -> None:
+    found = [looked(user_study(folder, builder=f"broken.py:{name}", seed=seed)) for seed in range(4)]
+    assert [each.mistakes for each in found] == [[]] * 4
+    notes = [note for each in found for note in each.notes]
+    assert notes, "at least one of four begins with a bad point"
+    assert all("points could not be built" in note and reason in note for note in notes)
+
+
+def test_code_that_asks_for_nothing_is_a_note(folder: Path) -> None:
+    (note,) = looked(user_study(folder, builder="broken.py:asks_nothing")).notes
+    assert note == "broken.py:asks_nothing asks the trial for nothing: all trials will be the same."

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from greentune.tuning import records, user_models, worker
 from greentune.tuning.result import load_result
-from greentune.tuning.shown import DRAWN
+from greentune.tuning.shown import DRAWN, searched_space
 from greentune.tuning.user_models import OtherCode
 
 from .here import in_this_process, opened, states, trials_of, worked
@@ -63,31 +63,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield write_files(tmp_path, prunes=PRUNES, fails=FAILS, schedule=SCHEDULE)
 
 
-def test_first_trial_that_cannot_be_built_stops_the_study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = opened(folder, user_study(folder, builder="fails.py:build"))  # the probe has built one
-    monkeypatch.setenv("FAILING", "0")
-    assert worker.work("mine", worker=0) == records.EXIT_SETUP
-    assert states(folder, "mine") == [FAIL, WAITING, WAITING]
-    (stopped,) = records.stopped_by(study.study)
-    assert stopped.startswith("The very first trial failed while its model was built:\n")
-    assert "in inner" in stopped
-
-
-def test_first_trial_whose_model_is_none_stops_the_study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = opened(folder, user_study(folder, builder="fails.py:build"))
-    monkeypatch.setenv("FAILING", "0")
-    monkeypatch.setenv("NOTHING", "1")
-    assert worker.work("mine", worker=0) == records.EXIT_SETUP
-    assert records.stopped_by(study.study) == [
-        "fails.py:build must return a Keras model; it returned nothing. End it with `return model`."
-    ]
-
-
 @pytest.mark.parametrize("nothing", ["", "1"])
-def test_later_trial_that_cannot_be_built_fails_and_the_study_goes_on(
+def test_trial_that_cannot_be_built_fails_and_the_study_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, nothing: str
 ) -> None:
-    study = opened(folder, user_study(folder, builder="fails.py:build"))
+    study = opened(folder, user_study(folder, builder="fails.py:build"))  # where none could be built, it is refused
     monkeypatch.setenv("FAILING", "1")
     monkeypatch.setenv("NOTHING", nothing)
     assert worker.work("mine", worker=0) == 0
@@ -200,8 +180,11 @@ def test_edited_code_is_refused_by_name_and_may_be_accepted(folder: Path) -> Non
     (folder / "build.py").write_text(BUILD + "# edited\n")
     with pytest.raises(OtherCode, match=r"build.py \(edited\).*--accept-code"):
         opened(folder, raw)
-    assert not opened(folder, raw, accept_code=True).created
-    assert not opened(folder, raw).created, "accepted once and for all"
+    accepted = opened(folder, raw, accept_code=True)
+    again = opened(folder, raw)
+    assert (accepted.created, again.created) == (False, False), "accepted once and for all"
+    for each in (accepted, again):
+        assert any("The code was changed while the study was on its way (build.py (edited))" in n for n in each.notes)
 
 
 def test_worker_whose_host_has_other_code_leaves_the_study_to_others(folder: Path) -> None:
@@ -211,3 +194,20 @@ def test_worker_whose_host_has_other_code_leaves_the_study_to_others(folder: Pat
     assert worker.work("mine", worker=0) == records.EXIT_DATA
     assert states(folder, "mine") == [WAITING] * 3
     assert records.stopped_by(study.study) == []
+
+
+def test_value_that_the_code_no_longer_offers_is_left_to_the_sampler(folder: Path) -> None:
+    first = [{"n_layers": 99, "units_0": "many", "rate": 5.0}]
+    worked(folder, user_study(folder, builder="build.py:build", search={"first": first, "trials": 1}))
+    (trial,) = trials_of(folder, "mine")
+    assert trial.state is COMPLETE
+    assert trial.params["n_layers"] in (1, 2)
+    assert 0 < trial.params["rate"] < 1
+
+
+def test_what_code_has_searched_is_told_as_a_space(folder: Path) -> None:
+    study = worked(folder, user_study(folder, builder="build.py:build"))
+    found = searched_space(study.study, study.spec)
+    assert set(found) >= {"n_layers", "units_0", "rate"}
+    assert found["n_layers"] == {"low": 1, "high": 2}
+    assert found["rate"]["low"] < found["rate"]["high"]

@@ -30,6 +30,7 @@ def opened(folder: Path, study: str, **more: Any) -> Opened:
         "study": study,
         "search": {"sampler": "tpe", "trials": 8},
         "space": {"dropout_rate": RATES, "learning_rate": [0.01, 0.003]},
+        "parameters": {"lstm_units": [4], "l1": 0.0, "l2": 1e-5},
     }
     tables = study_tables(series, **(small | more))
     return open_study(with_preset({}, tables), storage=folder / "a.db", out=folder)
