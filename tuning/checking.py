@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..objectives.runtime import resolve_backend
 from . import fresh, queue
 from .folds import cuts_of
 from .look_over import Checked, look_over
@@ -97,7 +98,7 @@ def check(raw: Mapping[str, Any], *, workers: int | None = None, timed: bool = T
         sampler=spec.search.sampler,
         pruner=spec.search.pruner,
         metric=spec.search.value_names,
-        backend=spec.backend,
+        backend=resolve_backend(spec.backend),
         tickets=tickets,
         fits=fits,
         epochs=spec.training.epochs,
@@ -114,7 +115,7 @@ def lines(report: Report) -> list[str]:
     several = f", {counted(report.fits, 'fold')} each" if report.fits > 1 else ""
     found = [*report.lines, f"study    {report.study}"]
     size = "" if report.n_parameters is None else f", {report.n_parameters:,} weights in one model of the space"
-    found.append(f"model    {report.model}{size}; {report.backend}")
+    found.append(f"model    {report.model}{size}; on {report.backend}")
     epochs = "" if report.windows is None else f"{several}, up to {counted(report.epochs, 'epoch')}"
     found.append(
         f"search   {counted(report.tickets, 'ticket')} by {report.sampler}{epochs}; pruner {report.pruner}, judged by "
