@@ -112,7 +112,7 @@ def test_objective_function_has_no_cost_and_no_data(folder: Path) -> None:
     assert (report.windows, report.cost, report.n_parameters, report.tickets) == (None, None, None, 4)
     assert lines(report) == [
         "study    square",
-        "model    objectives.py:square; jax",
+        "model    objectives.py:square; on jax",
         "search   4 tickets by tpe; pruner median, judged by value",
     ]
 
