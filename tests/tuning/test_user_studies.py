@@ -20,7 +20,7 @@ from ..chaos.real import command, pid_after_epoch, trials_of, wait_until, write_
 from .user_code import BUILD, write_files
 from .wind_farm import tune
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 STUDY = """
 study = "mine"
