@@ -69,6 +69,7 @@ def _workers_of(parent: int) -> Iterator[psutil.Process]:
             continue
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"] if FULL else ["jax"])
 def test_workers_stay_under_their_limit_and_no_trial_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
@@ -102,6 +103,7 @@ def test_workers_stay_under_their_limit_and_no_trial_is_lost(
     assert set(other) <= {(TrialState.FAIL, "recycled")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("backend", "oom"), [("jax", "retry"), ("tensorflow", "fail")] if FULL else [("jax", "fail")])
 def test_model_that_fits_into_no_machine_fails_and_the_study_delivers(tmp_path: Path, backend: str, oom: str) -> None:
     folder = write_real_study(

@@ -157,6 +157,7 @@ def test_same_command_again_trains_and_judges_nothing(compared: tuple[Path, dict
     assert max(len(line) for line in again.stdout.splitlines()[1:10]) < 120
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_entry_can_be_exported(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, _, second = compared

@@ -126,11 +126,13 @@ def test_another_rule_of_the_winner_is_taken_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_points_that_were_tried_first_stand_when_a_study_goes_on(sampler: str, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"sampler": sampler, "trials": 4}
-    first = opened(tmp_path, search=asked | {"first": [{"dropout_rate": 0.2}, {"learning_rate": 0.003}]})
+    fixed = {"lstm_units": [4], "l1": 0.0, "l2": 1e-5}
+    begun = asked | {"first": [{"dropout_rate": 0.2}, {"learning_rate": 0.003}]}
+    first = opened(tmp_path, search=begun, parameters=fixed)
     drawn = draw(first, n=2)
     assert (drawn[0]["dropout_rate"], drawn[1]["learning_rate"]) == (0.2, 0.003)
-    without = opened(tmp_path, search=asked)
-    other = opened(tmp_path, search=asked | {"first": [{"dropout_rate": 0.0}], "trials": 5})
+    without = opened(tmp_path, search=asked, parameters=fixed)
+    other = opened(tmp_path, search=asked | {"first": [{"dropout_rate": 0.0}], "trials": 5}, parameters=fixed)
     assert [study.spec.search.first for study in (without, other)] == [first.spec.search.first] * 2
     assert [study.changed.added for study in (without, other)] == [0, 1]
     assert without.notes == ()

@@ -17,7 +17,7 @@ from greentune.storage.rdb import open_storage
 
 from .wind_farm import tune, write_series
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 STUDY = """
 study = "judged"

@@ -34,6 +34,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
     return result
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_thread_may_tune_and_the_result_says_what_came_of_it(tuned: TuneResult) -> None:
     assert tuned.best is not None

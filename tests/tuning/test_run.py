@@ -139,6 +139,7 @@ def test_status_is_quick_and_does_without_keras(finished: tuple[Path, dict[str, 
     assert subprocess.run(program, cwd=folder.parent, env=environment(), check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_export_of_another_trial_goes_where_it_is_told(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
     other = (result["best"]["number"] + 1) % 6
@@ -158,6 +159,7 @@ def test_predict_writes_forecasts(finished: tuple[Path, dict[str, Any]]) -> None
     assert len(rows) > 300
 
 
+@pytest.mark.long
 def test_arrays_without_a_scaler_are_judged_in_their_own_units(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for part, n in (("train", 80), ("val", 30), ("test", 30)):
@@ -172,6 +174,7 @@ def test_arrays_without_a_scaler_are_judged_in_their_own_units(tmp_path: Path) -
     assert "val_rmse_scaled_units" in Path(result["table"]).read_text()
 
 
+@pytest.mark.long
 def test_prepared_arrays_run_through_the_same_command(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = finished
     done = tune(folder, "prepare", "wind.csv", "--config", "study.toml", "--out", "arrays")
@@ -282,6 +285,7 @@ def test_killed_worker_is_replaced_and_its_ticket_done(tmp_path: Path) -> None:
     assert list(complete_points(tmp_path).values()) == [1] * 6
 
 
+@pytest.mark.long
 def test_pruned_search_delivers(tmp_path: Path) -> None:
     write_study(tmp_path)
     options = ["--sampler", "tpe", "--pruner", "median", "--trials", "8", "--epochs", "3", "--study", "small"]
