@@ -28,14 +28,11 @@ class HyperModelTrial:
     def __init__(self, hypermodel: Any, hp: TrialHyperParameters, name: str) -> None:
         self._hypermodel, self._name = hypermodel, name
         self.hp = hp
-        self.built = False
 
     def build(self, _parameters: Mapping[str, object], input_shape: tuple[int, int], n_outputs: int) -> keras.Model:
         """Builds with the user's code and checks what it returns."""
         model = build(self._hypermodel, self.hp)
-        model = checked(model, self._name, input_shape, n_outputs, compiled=not isinstance(self, HyperModelFit))
-        self.built = True
-        return model
+        return checked(model, self._name, input_shape, n_outputs, compiled=not isinstance(self, HyperModelFit))
 
 
 class HyperModelFit(HyperModelTrial):

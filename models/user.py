@@ -31,13 +31,10 @@ class DefineByRun:
 
     def __init__(self, function: Function, trial: Suggests, name: str) -> None:
         self._function, self._trial, self._name = function, trial, name
-        self.built = False
 
     def build(self, _parameters: Mapping[str, object], input_shape: tuple[int, int], n_outputs: int) -> keras.Model:
         """Calls the function and checks what it returns; see `Builder.build`."""
-        model = checked(self._function(self._trial, input_shape, n_outputs), self._name, input_shape, n_outputs)
-        self.built = True
-        return model
+        return checked(self._function(self._trial, input_shape, n_outputs), self._name, input_shape, n_outputs)
 
 
 class Contract:
@@ -54,7 +51,6 @@ class Contract:
         self.parameters = made.parameters
         self.space = made.space
         self._made = made
-        self.built = False
 
     def disagreements(self, parameters: Mapping[str, object]) -> list[str]:
         """What the user's own builder says; nothing where it does not say."""
@@ -63,9 +59,7 @@ class Contract:
 
     def build(self, parameters: Mapping[str, object], input_shape: tuple[int, int], n_outputs: int) -> keras.Model:
         """Builds with the user's own method and checks what it returns."""
-        model = checked(self._made.build(parameters, input_shape, n_outputs), self.key, input_shape, n_outputs)
-        self.built = True
-        return model
+        return checked(self._made.build(parameters, input_shape, n_outputs), self.key, input_shape, n_outputs)
 
 
 def as_builder(value: object, name: str) -> Contract | Function:

@@ -11,7 +11,7 @@ from . import fresh, queue
 from .folds import cuts_of
 from .look_over import Checked, look_over
 from .machine import available_cores
-from .spec import DEFAULT_TRIALS, StudySpec
+from .spec import with_default_trials
 from .user_models import models_named
 from .wording import counted, duration
 
@@ -83,7 +83,7 @@ def check(raw: Mapping[str, Any], *, workers: int | None = None, timed: bool = T
     """
     checked = look_over(raw, [], timed=timed)
     spec, looked = checked.spec, checked.looked
-    tickets = len(queue.plan(_with_default_trials(spec)))
+    tickets = len(queue.plan(with_default_trials(spec)))
     fits, windows = 1, None
     if checked.source is not None:
         cuts = cuts_of(checked.source, spec.validation)
@@ -157,9 +157,3 @@ def _cost(checked: Checked, timing: Mapping[str, float], tickets: int, workers: 
         fresh_seconds=trial * trainings / workers,
         retraining_seconds=winners * (timing["start_seconds"] + timing["epoch_seconds"] * final * whole),
     )
-
-
-def _with_default_trials(spec: StudySpec) -> StudySpec:
-    if spec.search.trials is not None or spec.search.sampler in ("grid", "points"):
-        return spec
-    return spec.model_copy(update={"search": spec.search.model_copy(update={"trials": DEFAULT_TRIALS})})

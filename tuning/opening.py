@@ -21,7 +21,7 @@ from ..storage.resilient import ResilientStorage
 from . import queue, records, warm_start
 from .extension import extend, extended_space
 from .look_over import look_over
-from .spec import DEFAULT_TRIALS, SpecError, StudySpec, differences
+from .spec import SpecError, StudySpec, differences, with_default_trials
 from .user_models import accepting, check_unchanged, mixed_code
 
 
@@ -124,11 +124,7 @@ def _create(
     folder: Path,
     artifacts: Path,
 ) -> tuple[optuna.Study, StudySpec]:
-    trials = spec.search.trials
-    if trials is None and spec.search.sampler not in ("grid", "points"):
-        trials = DEFAULT_TRIALS
-    search = spec.search.model_copy(update={"trials": trials})
-    spec = spec.model_copy(update={"backend": resolve_backend(spec.backend), "search": search})
+    spec = with_default_trials(spec).model_copy(update={"backend": resolve_backend(spec.backend)})
     study = records.create_study(
         database,
         spec,

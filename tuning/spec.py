@@ -201,6 +201,13 @@ def with_winner(spec: StudySpec, asked: Mapping[str, Any]) -> StudySpec:
     return spec.model_copy(update={"winner": winner})
 
 
+def with_default_trials(spec: StudySpec) -> StudySpec:
+    """The specification with a number of trials, where neither the user nor a list of points says one."""
+    if spec.search.trials is not None or spec.search.sampler in ("grid", "points"):
+        return spec
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"trials": DEFAULT_TRIALS})})
+
+
 def default_name(spec: StudySpec) -> str:
     """The name of a study that was given none: data, sampler, and a digest of the rest.
 

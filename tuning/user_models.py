@@ -114,11 +114,6 @@ class Bound:
         self.parameters, self._given = parameters, given
         self.builds = builds
 
-    @property
-    def built(self) -> bool:
-        """Whether the user's code has built a model of it."""
-        return bool(getattr(self.builds, "built", True))
-
     def drawn(self) -> dict[str, Any]:
         """Values under the user's own names, as far as the user's code has asked for them; of our builders none."""
         hp = getattr(self.builds, "hp", None)
