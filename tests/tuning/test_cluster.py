@@ -147,11 +147,15 @@ def cluster() -> Iterator[Any]:
         patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef")
         # Ray starts its processes with niceness 15: beside other tests they would hardly ever compute.
         patch.setenv("RAY_worker_niceness", "0")
+        # Ray notes the address of a cluster in a folder of this name, which it expects to be there.
+        patch.setenv("RAY_TMPDIR", folder)
+        temporary = Path(folder) / "ray"
+        temporary.mkdir()
         for name in ("GREENTUNE_STORAGE", "GREENTUNE_STORAGE_FILE", "CUDA_VISIBLE_DEVICES"):
             patch.delenv(name, raising=False)
         from ray.cluster_utils import Cluster
 
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1, "temp_dir": folder})
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1, "temp_dir": str(temporary)})
         made.add_node(num_cpus=1)
         yield made
         made.shutdown()
