@@ -22,6 +22,7 @@ SPACE = {
 }
 
 
+@pytest.mark.long
 def test_crowd_at_sqlite_loses_nothing(tmp_path: Path) -> None:
     n = LOAD_PROCESSES * TRIALS_EACH
     spec = spec_of("load", space=SPACE, search={"sampler": "random", "trials": n, "pruner": "none"})
@@ -39,6 +40,7 @@ def test_crowd_at_sqlite_loses_nothing(tmp_path: Path) -> None:
     assert report.n_trials == n
 
 
+@pytest.mark.long
 def test_workers_of_one_second_trials_are_busy_with_their_trials(postgres_server: Postgres, tmp_path: Path) -> None:
     postgres_server.configure(max_connections=6 * EFFICIENCY_WORKERS + 20)
     spec = spec_of(

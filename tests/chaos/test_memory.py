@@ -252,6 +252,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.long
 def test_full_disk_is_said_once_and_the_trial_goes_on(tmp_path: Path, tiny_disk: Path) -> None:
     study: dict[str, Any] = {
         "parameters": {"lstm_units": [4]},

@@ -51,6 +51,7 @@ def test_each_ticket_is_claimed_once(database_url: str, tmp_path: Path, round_: 
     assert len(claims) == sum(claims.values()) == 108
 
 
+@pytest.mark.long
 def test_careless_claims_are_seen_by_the_race(postgres_server: Postgres, tmp_path: Path) -> None:
     """The mutation check: without lock and condition tickets are claimed twice, and this test would say so."""
     claims = race(postgres_server.new_database(), tmp_path / "race", SIMULATED_CARELESS="yes")

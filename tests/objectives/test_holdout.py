@@ -99,7 +99,7 @@ def test_wrong_parameters_are_told_before_anything_is_trained(tiny_dataset: Data
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("tensorflow", marks=pytest.mark.long)])
 def test_a_later_trial_gives_the_bits_of_a_first_one(
     backend: str, fresh_process: Callable[[str], dict[str, Any]]
 ) -> None:

@@ -117,7 +117,7 @@ except Exception as error:
     ("backend", "expected"),
     [
         ("jax", "JaxRuntimeError True"),
-        pytest.param("tensorflow", "ResourceExhaustedError True", marks=pytest.mark.slow),
+        pytest.param("tensorflow", "ResourceExhaustedError True", marks=[pytest.mark.long, pytest.mark.slow]),
     ],
 )
 def test_the_real_error_of_an_lstm_that_is_far_too_large_is_known(backend: str, expected: str) -> None:

@@ -134,6 +134,7 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Report]:
     return one, check(with_preset({}, tables), workers=2)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_cost_adds_up(timed: tuple[Report, Report]) -> None:
     for report, workers in zip(timed, (1, 2), strict=True):
@@ -151,6 +152,7 @@ def test_cost_adds_up(timed: tuple[Report, Report]) -> None:
         assert 4 < final_epochs < 2 * 4
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_cost_is_told_in_sentences_and_as_json(timed: tuple[Report, Report]) -> None:
     report = timed[1]

@@ -75,6 +75,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return folder, json.loads(first.stdout), json.loads(second.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_entry_is_trained_with_the_same_seeds(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, _, second = compared
@@ -84,6 +85,7 @@ def test_each_entry_is_trained_with_the_same_seeds(compared: tuple[Path, dict[st
     assert len(complete) == 4
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_table_has_all_figures_of_every_entry(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, first, second = compared
@@ -106,6 +108,7 @@ def test_table_has_all_figures_of_every_entry(compared: tuple[Path, dict[str, An
     assert "The training of Broken with seed 0 failed (nonfinite); it is left out." in second["problems"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_lost_model_that_was_trained_again_gives_the_same_forecast(
     compared: tuple[Path, dict[str, Any], dict[str, Any]],
@@ -121,6 +124,7 @@ def test_lost_model_that_was_trained_again_gives_the_same_forecast(
     assert second["rows"][1]["rmse_sd"] == pytest.approx((high - low) / np.sqrt(2), rel=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_files_lie_in_the_folder_of_the_comparison(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, _, second = compared
@@ -136,6 +140,7 @@ def test_files_lie_in_the_folder_of_the_comparison(compared: tuple[Path, dict[st
     assert len(list((folder / "runs" / "small-compare" / "artifacts" / "models").iterdir())) == 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_looks_at_the_test_part_are_remembered(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, first, second = compared
@@ -145,6 +150,7 @@ def test_looks_at_the_test_part_are_remembered(compared: tuple[Path, dict[str, A
     assert records.load_study(storage, "small-compare").user_attrs[records.TESTED] == second["test_looks"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_same_command_again_trains_and_judges_nothing(compared: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     folder, _, second = compared

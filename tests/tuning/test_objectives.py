@@ -287,6 +287,7 @@ def study_in(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name="small", storage=open_storage(folder / "runs" / "greentune.db"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_result_has_the_front_and_the_winner_is_on_it(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
@@ -305,6 +306,7 @@ def test_result_has_the_front_and_the_winner_is_on_it(finished: tuple[Path, dict
     assert information["objectives"] == by_number[result["trial"]]["values"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_table_report_and_status_know_all_objectives(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
@@ -320,6 +322,7 @@ def test_table_report_and_status_know_all_objectives(finished: tuple[Path, dict[
     assert len(table.rows(study, records.read_spec(study))) == len(rows) == 4
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_dashboard_has_note_and_pictures(
     finished: tuple[Path, dict[str, Any]], caplog: pytest.LogCaptureFixture
@@ -336,6 +339,7 @@ def test_dashboard_has_note_and_pictures(
     assert get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_same_command_again_trains_nothing_and_one_objective_is_another_study(
     finished: tuple[Path, dict[str, Any]],

@@ -56,7 +56,7 @@ print(json.dumps({"value": result.value}))
 """
 
 
-@pytest.fixture(scope="module", params=["jax", "tensorflow"])
+@pytest.fixture(scope="module", params=["jax", pytest.param("tensorflow", marks=pytest.mark.long)])
 def searched(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[StudySpec, FrozenTrial, Path]:

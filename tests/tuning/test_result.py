@@ -44,6 +44,7 @@ def test_thread_may_tune_and_the_result_says_what_came_of_it(tuned: TuneResult) 
     assert tuned._repr_html_().startswith("<pre>study    small: 2 done")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_table_in_python_is_that_of_the_file_with_types_and_times(tuned: TuneResult) -> None:
     trials, written = tuned.trials, pd.read_csv(tuned.table)
@@ -55,6 +56,7 @@ def test_table_in_python_is_that_of_the_file_with_types_and_times(tuned: TuneRes
     assert trials["best_epoch"].tolist() == [1, 1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_forecaster_of_the_winner_forecasts(tuned: TuneResult) -> None:
     forecaster = tuned.forecaster()
@@ -62,6 +64,7 @@ def test_forecaster_of_the_winner_forecasts(tuned: TuneResult) -> None:
     assert len(forecaster.predict(tuned.folder.parent / "wind.csv")) > 300
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_result_is_found_again_by_its_name(tuned: TuneResult) -> None:
     again = load_result("small", out=tuned.folder.parent)

@@ -110,6 +110,7 @@ def test_builder_with_the_contract_is_searched_in_its_own_space(folder: Path) ->
     assert all(trial.params.keys() == {"units"} and DRAWN not in trial.user_attrs for trial in found)
 
 
+@pytest.mark.long
 def test_space_of_the_study_goes_before_that_of_the_builder_and_of_the_function(folder: Path) -> None:
     own = {"units": [3], "batch_size": [16, 32]}
     worked(folder, user_study(folder, study="contract", builder="contract.py:Mine", space=own))
@@ -124,6 +125,7 @@ def test_space_of_the_study_goes_before_that_of_the_builder_and_of_the_function(
         assert trial.user_attrs[DRAWN].keys() == {"n_layers", "units_0", "units_1", "rate"}
 
 
+@pytest.mark.long
 def test_builder_itself_is_searched_with_conditions(folder: Path) -> None:
     mine, contract = f"{folder}/build.py:build", f"{folder}/contract.py:Mine"
     space = {
