@@ -41,29 +41,11 @@ def defaults() -> TrialHyperParameters:
     return TrialHyperParameters()
 
 
-def instance_of(hypermodel: object) -> object:
-    """The hypermodel itself; of a class, the instance that it makes without arguments.
-
-    Raises:
-        ModelError: if the class needs arguments.
-    """
-    if not inspect.isclass(hypermodel):
-        return hypermodel
-    name = hypermodel.__name__
-    try:
-        return hypermodel()
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"A HyperModel that is given as a class must be made without arguments; {name}() says: {error} "
-            f"Give an instance instead, a line such as `hypermodel = {name}(...)` in its file."
-        ) from error
-
-
 def build(hypermodel: object, hp: TrialHyperParameters) -> keras.Model:
     """Builds the model of a hypermodel with the values of `hp`, as a tuner of KerasTuner does.
 
     Args:
-        hypermodel: a `keras_tuner.HyperModel`, its class, or a function ``build(hp)``.
+        hypermodel: a `keras_tuner.HyperModel` (see `hypermodel.instance` for a class), or a function ``build(hp)``.
         hp: from `hyperparameters` or `defaults`. It is asked for what `declare_hyperparameters` declares, too.
 
     Returns:
@@ -74,7 +56,6 @@ def build(hypermodel: object, hp: TrialHyperParameters) -> keras.Model:
     """
     import keras
 
-    hypermodel = instance_of(hypermodel)
     called = _build_of(hypermodel)
     declare = getattr(hypermodel, "declare_hyperparameters", None)
     if callable(declare):
