@@ -134,7 +134,7 @@ def _for_a_time(evidence: Evidence) -> dict[int, _Accused]:
 
 def _follows(evidence: Evidence, origins: np.ndarray) -> bool:
     """Whether a feature is a straight line of a later target in these windows; a look that costs little."""
-    target, leads = evidence.dataset.target, np.arange(1, evidence.horizon + REACH + 1)
+    target, leads = evidence.dataset.target, np.arange(1, evidence.reach + REACH + 1)
     assert target is not None
     inside = origins[origins < len(target) - leads[-1]]
     later = target[inside[:, None] + leads]
@@ -163,7 +163,7 @@ def _together(evidence: Evidence, relations: Relations) -> _Accused | None:
     left, (shares, weights) = relations.surprise, relations.together
     after = left * (1 - shares)
     proven = (after <= _LEFT) & (left > _DETERMINED) & (after <= _FOR_PROOF * left)
-    proven &= relations.leads <= evidence.horizon
+    proven &= relations.leads <= evidence.reach
     if not proven.any():
         return None
     last = np.flatnonzero(proven)[-1]

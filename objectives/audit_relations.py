@@ -178,7 +178,7 @@ def relations_of(
         return None
     horizon, clock, n_features = evidence.horizon, _clock(evidence), stage.table.shape[1]
     for width in widths:
-        leads = np.unique(np.r_[1 : width + 1, max(horizon - width, 0) + 1 : horizon + width + 1])
+        leads = np.unique(np.r_[1 : width + 1, max(horizon - width, 0) + 1 : evidence.reach + width + 1])
         chosen = _complete(stage.target, stage.last, width, int(leads[-1]))
         needed = _ROWS_PER_COLUMN * (width + len(leads) + (0 if clock is None else clock.shape[1]))
         if len(chosen) < needed:
@@ -188,7 +188,7 @@ def relations_of(
         known = [stage.target[rows[:, None] - np.arange(width)], *([] if clock is None else [clock[rows]])]
         features = standard(stage.table[rows].astype(np.float64))
         others = ~evidence.calendar & (np.arange(n_features) != (-1 if evidence.own is None else evidence.own))
-        near = int((leads <= horizon + REACH).sum())
+        near = int((leads <= evidence.reach + REACH).sum())
         return Relations(
             past=standard(np.hstack(known)),
             leads=leads,

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from ..storage.dataset import Dataset, Part
+from ..storage.features import leads_of
 from ..storage.parts import PART_NAMES
 from ..storage.windows import Windows
 
@@ -76,11 +77,20 @@ class Evidence:
         return np.arange(len(names)) >= len(names) - 2 * n_fields
 
     @property
-    def ahead(self) -> np.ndarray:
-        """(n_features,) bool: enters the window with its value at the target time."""
+    def leads(self) -> np.ndarray:
+        """(n_features,) int64: steps ahead of the origin at which the last step of a window holds a feature."""
         names = self.dataset.feature_names
-        suffix = f"@+{self.horizon}"
-        return np.array([bool(self.origins) and name.endswith(suffix) for name in names], dtype=bool)
+        return leads_of(self.dataset.spec, names) if self.origins else np.zeros(len(names), dtype=np.int64)
+
+    @property
+    def reach(self) -> int:
+        """Steps to the farthest value that a window knows: the horizon, or more."""
+        return max(self.horizon, int(self.leads.max(initial=0)))
+
+    @property
+    def ahead(self) -> np.ndarray:
+        """(n_features,) bool: enters the window with its value at the target time, or after it."""
+        return self.leads > 0
 
     @property
     def own(self) -> int | None:
@@ -113,9 +123,10 @@ class Evidence:
     @cached_property
     def measured(self) -> np.ndarray:
         """(n_rows, n_features) float32, as `matrix`, with the columns known ahead back in the row of their own time."""
-        measured, ahead = self.matrix.copy(), self.ahead & ~self.calendar
-        measured[:, ahead] = np.nan
-        measured[self.horizon :, ahead] = self.matrix[: -self.horizon, ahead]
+        measured, leads = self.matrix.copy(), np.where(self.calendar, 0, self.leads)
+        for lead in np.unique(leads[leads > 0]):
+            measured[:lead, leads == lead] = np.nan
+            measured[lead:, leads == lead] = self.matrix[:-lead, leads == lead]
         return measured
 
     @cached_property

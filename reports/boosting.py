@@ -4,7 +4,8 @@ It sees each window reduced to a row of numbers, because trees gain little from 
 same:
 
 * the newest three steps of each feature that is not known ahead;
-* of each known-ahead feature the steps at the target and the two nearest to it that the window holds;
+* of each known-ahead feature the steps at the target and the two nearest to it that the window holds, and those beyond
+  the target that the model sees;
 * the target's own past a day before the target, and the steps beside that, where the window reaches so far;
 * the mean of each feature over the window.
 
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..storage.features import leads_of
 
 if TYPE_CHECKING:
     from ..storage.datasets import Dataset
@@ -109,15 +112,16 @@ def _best_n_trees(rows: Rows, y: NDArray[np.float32]) -> int:
 def _places(dataset: Dataset, output: int, steps_per_day: int | None) -> dict[int, list[int]]:
     """The steps of the window that are taken, by step: the features of which they are taken."""
     newest = dataset.lookback - 1
-    ahead = [i for i, name in enumerate(dataset.feature_names) if dataset.steps_ahead and _is_ahead(dataset, name)]
-    past = [i for i in range(dataset.n_features) if i not in ahead]
+    horizon = dataset.steps_ahead[-1] if dataset.steps_ahead else 0
+    leads = leads_of(dataset.spec, dataset.feature_names) if horizon else np.zeros(dataset.n_features, dtype=np.int64)
+    past, ahead, beyond = (np.flatnonzero(of).tolist() for of in (leads == 0, leads == horizon, leads > horizon))
     wanted = [(step, past) for step in range(max(newest - _NEAR + 1, 0), newest + 1)]
     if dataset.steps_ahead:
         step_ahead = dataset.steps_ahead[output]
         # Row i holds known-ahead features of row i + horizon, so the target's own stand this far before the newest.
         at_target = newest - (dataset.steps_ahead[-1] - step_ahead)
         near = sorted(range(dataset.lookback), key=lambda step: (abs(step - at_target), step))[:_NEAR]
-        wanted += [(step, ahead) for step in near]
+        wanted += [(step, ahead) for step in near] + [(at_target, beyond)]
         if steps_per_day is not None:
             yesterday = newest + step_ahead - steps_per_day
             wanted += [(step, [0]) for step in range(yesterday - 1, yesterday + 2)]
@@ -126,10 +130,6 @@ def _places(dataset: Dataset, output: int, steps_per_day: int | None) -> dict[in
         if 0 <= step <= newest:
             places.setdefault(step, []).extend(i for i in features if i not in places.get(step, []))
     return places
-
-
-def _is_ahead(dataset: Dataset, name: str) -> bool:
-    return name.endswith(f"@+{dataset.spec.horizon}")
 
 
 def _rows(windows: Windows, places: Mapping[int, Sequence[int]]) -> Rows:

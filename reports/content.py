@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..storage.features import leads_of
 from . import plots
 from .baselines import baselines_of
 from .evaluation import Evaluation
 from .pareto import Pareto, panels
 from .plot_data import legible_stretch
 from .residuals import reading, residuals, summarise
+from .wording import steps
 
 if TYPE_CHECKING:
     from ..storage.datasets import Dataset
@@ -309,13 +311,14 @@ def _meaning(dataset: Dataset, name: str) -> str:
     spec = dataset.spec
     if dataset.target is None:
         return "as in the arrays"
-    column, _, ahead = name.partition("@")
+    column, (lead,) = name.partition("@")[0], leads_of(spec, [name])
     turned = column.removesuffix("_sin").removesuffix("_cos")
     if turned in spec.calendar and turned != column:
         return "calendar, at the target time"
     if column == spec.target:
         return "own past"
-    kind = "known ahead, at the target time" if ahead else "past only"
+    beyond = f"{steps(int(lead) - spec.horizon, dataset.step_seconds)} after" if lead > spec.horizon else "at"
+    kind = f"known ahead, {beyond} the target time" if lead else "past only"
     return f"{kind}; angle" if turned != column and turned in spec.circular else kind
 
 

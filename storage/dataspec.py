@@ -35,6 +35,8 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         features: columns to learn from; not given: every other numeric column.
         known_ahead: features whose value at the target time is known when the forecast is made; they enter `horizon`
             steps ahead.
+        known_ahead_beyond: steps after the target whose known-ahead values are features as well; a weather forecast
+            does not end at the target, and the hours after it tell when the weather turns.
         circular: features in degrees; they enter as sine and cosine.
         calendar: features computed from the target time, as sine and cosine.
         feature_groups: names for groups of features (columns or fields of the calendar), so that a search can leave
@@ -57,6 +59,7 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     capacity: float | None = None
     features: tuple[str, ...] | None = None
     known_ahead: tuple[str, ...] = ()
+    known_ahead_beyond: int = 0
     circular: tuple[str, ...] = ()
     calendar: tuple[Literal["hour", "day_of_year"], ...] = ("hour", "day_of_year")
     feature_groups: Mapping[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
@@ -73,6 +76,11 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     def steps_ahead(self) -> tuple[int, ...]:
         """Steps from the origin to each output: ``(horizon,)`` or ``(1, …, horizon)``."""
         return (self.horizon,) if self.outputs == "last" else tuple(range(1, self.horizon + 1))
+
+    @property
+    def reach(self) -> int:
+        """Steps from the origin to the farthest known-ahead value."""
+        return self.horizon + self.known_ahead_beyond
 
     def mistakes(self) -> list[str]:
         """What is wrong with the specification whatever the data are; empty when nothing is."""
@@ -96,6 +104,13 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     def _column_mistakes(self) -> list[str]:
         found = []
+        if self.known_ahead_beyond < 0:
+            found.append(f"`known_ahead_beyond` must be at least 0; got {self.known_ahead_beyond}.")
+        if self.known_ahead_beyond > 0 and not self.known_ahead:
+            found.append(
+                f"`known_ahead_beyond` needs features that are known ahead; got {self.known_ahead_beyond} and none. "
+                "Name them in `known_ahead`, or leave it out."
+            )
         for field, names in (("features", self.features or ()), ("known_ahead", self.known_ahead)):
             repeated = sorted({name for name in names if names.count(name) > 1})
             found += [f"`{field}` names '{name}' more than once. Name it once." for name in repeated]

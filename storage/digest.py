@@ -34,4 +34,7 @@ def digest(files: Iterable[Path], fields: Mapping[str, Any]) -> str:
 
 def fields_that_matter(spec: DataSpec) -> dict[str, Any]:
     """What of the specification of a series changes the data set: not where it lies, whom one trusts, how to group."""
-    return spec.model_dump(mode="json", exclude={"path", "trust_scaler", "feature_groups"})
+    exclude = {"path", "trust_scaler", "feature_groups"}
+    if not spec.known_ahead_beyond:
+        exclude.add("known_ahead_beyond")  # a setting that came later: data sets without it keep their fingerprint
+    return spec.model_dump(mode="json", exclude=exclude)

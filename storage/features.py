@@ -2,7 +2,8 @@
 
 Row i of the matrix holds what is known for step i of a window: the past of ordinary columns at i, and, `horizon` steps
 ahead, the known-ahead columns and the calendar, so that the last row of a window knows the weather at its target.
-Features that look ahead carry that in their name: ``era5_wind_speed_100m_ms@+3``.
+Features that look ahead carry that in their name: ``era5_wind_speed_100m_ms@+3``. With `known_ahead_beyond` a column
+that is known ahead is a feature for each further step, too: ``…@+4``, ``…@+5``.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def feature_names(spec: DataSpec, columns: Sequence[str]) -> tuple[str, ...]:
     Raises:
         DataError: two features would have one name.
     """
-    names = [name for column in columns for name in _column_features(spec, column)]
-    names += [f"{field}_{part}{_ahead(spec)}" for field in spec.calendar for part in ("sin", "cos")]
+    names = [name for column in columns for name in column_features(spec, column)]
+    names += [f"{field}_{part}@+{spec.horizon}" for field in spec.calendar for part in ("sin", "cos")]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(
@@ -39,21 +40,34 @@ def feature_names(spec: DataSpec, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def column_features(spec: DataSpec, column: str) -> tuple[str, ...]:
+    """Names of the features that one column of the series becomes."""
+    parts = ("_sin", "_cos") if column in spec.circular else ("",)
+    return tuple(f"{column}{part}{f'@+{lead}' if lead else ''}" for lead in _leads(spec, column) for part in parts)
+
+
+def leads_of(spec: DataSpec, names: Sequence[str]) -> np.ndarray:
+    """(n_features,) int64: steps ahead of the origin at which a feature of the last row stands; 0: of the past."""
+    tails = [name.rpartition("@+")[2] for name in names]
+    leads = np.array([int(tail) if tail.isdecimal() else 0 for tail in tails], dtype=np.int64)
+    return np.where((leads >= spec.horizon) & (leads <= spec.reach), leads, 0)
+
+
 def columns_of(spec: DataSpec, names: Sequence[str]) -> tuple[str, ...]:
     """The columns behind `feature_names`, the target first; what a forecaster must find in a new series."""
     columns = []
     for name in names[: len(names) - 2 * len(spec.calendar)]:
-        plain = name.removesuffix(_ahead(spec))
+        plain = name.rpartition("@+")[0] or name
         # "_sin" and "_cos" have four characters. What was built up most is tried first: any name could be a column's.
         candidates = (plain[:-4], plain, name[:-4], name)
-        columns += [column for column in candidates if name in _column_features(spec, column)][:1]
+        columns += [column for column in candidates if name in column_features(spec, column)][:1]
     return tuple(dict.fromkeys(columns))
 
 
 def unchanged_names(spec: DataSpec, columns: Sequence[str]) -> tuple[str, ...]:
     """Features that scaling leaves alone: sines and cosines, whose range is −1 … 1 whatever the training part is."""
     names = feature_names(spec, columns)
-    turned = {name for column in columns if column in spec.circular for name in _column_features(spec, column)}
+    turned = {name for column in columns if column in spec.circular for name in column_features(spec, column)}
     calendar = names[len(names) - 2 * len(spec.calendar) :]
     return tuple(name for name in names if name in turned or name in calendar)
 
@@ -66,11 +80,8 @@ def raw_matrix(spec: DataSpec, series: Series) -> np.ndarray:
     """
     parts: list[np.ndarray] = []
     for name, values in series.columns.items():
-        if name in spec.circular:
-            angle = np.deg2rad(values)
-            parts += [np.sin(angle), np.cos(angle)]
-        else:
-            parts.append(values)
+        angle = np.deg2rad(values) if name in spec.circular else None
+        parts += ([values] if angle is None else [np.sin(angle), np.cos(angle)]) * len(_leads(spec, name))
     # Computed at the target time: it is known beyond the last row of the series too.
     ahead = series.times + spec.horizon * series.step
     for field in spec.calendar:
@@ -84,24 +95,19 @@ def scaled_matrix(spec: DataSpec, columns: Sequence[str], raw: np.ndarray, scale
     matrix = scaler.transform(raw).astype(np.float32)
     place = 0
     for column in columns:
-        width = len(_column_features(spec, column))
-        if column in spec.known_ahead:
-            block = matrix[:, place : place + width]
-            block[: -spec.horizon] = block[spec.horizon :].copy()
-            block[-spec.horizon :] = np.nan
-        place += width
+        width = 2 if column in spec.circular else 1
+        for lead in _leads(spec, column):
+            if lead:
+                block = matrix[:, place : place + width]
+                block[:-lead] = block[lead:].copy()
+                block[-lead:] = np.nan
+            place += width
     return np.ascontiguousarray(matrix)
 
 
-def _column_features(spec: DataSpec, column: str) -> tuple[str, ...]:
-    ahead = _ahead(spec) if column in spec.known_ahead else ""
-    if column in spec.circular:
-        return (f"{column}_sin{ahead}", f"{column}_cos{ahead}")
-    return (f"{column}{ahead}",)
-
-
-def _ahead(spec: DataSpec) -> str:
-    return f"@+{spec.horizon}"
+def _leads(spec: DataSpec, column: str) -> Sequence[int]:
+    """Steps ahead at which a column is a feature."""
+    return range(spec.horizon, spec.reach + 1) if column in spec.known_ahead else (0,)
 
 
 def _phase(field: str, times: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def forecast_inputs(
     matrix = scaled_matrix(spec, columns, raw_matrix(spec, read), x_scaler)
     index = np.flatnonzero(whole_windows(matrix, spec.lookback)).astype(np.int64)
     if not index.size:
-        ahead = f" and {spec.horizon} more with known-ahead columns" if spec.known_ahead else ""
+        ahead = f" and {spec.reach} more with known-ahead columns" if spec.known_ahead else ""
         gaps = [name for name, values in read.columns.items() if np.isnan(values).any()]
         listed = f" Gaps in: {', '.join(gaps)}." if gaps else ""
         raise DataError(

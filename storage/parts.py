@@ -44,10 +44,11 @@ def borders(times: np.ndarray, spec: DataSpec) -> tuple[int, int]:
     else:
         rows = _dated_rows(times, spec, spec.val_start, spec.test_start)
     sizes = (rows[0], rows[1] - rows[0], n_rows - rows[1])
-    needed = spec.lookback + spec.horizon
+    needed = spec.lookback + spec.reach
     if min(sizes) >= needed:
         return rows
-    wanted = f"lookback {spec.lookback} + horizon {spec.horizon} = {needed} rows in each part"
+    beyond = f" + known_ahead_beyond {spec.known_ahead_beyond}" if spec.known_ahead_beyond else ""
+    wanted = f"lookback {spec.lookback} + horizon {spec.horizon}{beyond} = {needed} rows in each part"
     if spec.val_start is None:
         raise DataError(
             f"The series is too short: {wanted} and split {list(spec.split)} need at least {_rows_needed(spec)} rows; "
@@ -69,7 +70,9 @@ def select(whole: np.ndarray, target: np.ndarray, rows: tuple[int, int], spec: D
         rows: first row of the part, and the first one after it.
         spec: lookback, horizon, outputs.
     """
-    origins = part_origins(*rows, spec.lookback, spec.horizon)
+    # After the last targets of the series no weather is known; that is its end, and no gap.
+    start, stop = rows[0], min(rows[1], len(target) - spec.known_ahead_beyond)
+    origins = part_origins(start, stop, spec.lookback, spec.horizon)
     complete = whole[origins - spec.lookback + 1]
     complete &= ~np.isnan(target[target_rows(origins, spec.steps_ahead)]).any(axis=1)
     kept = origins[complete]
@@ -111,7 +114,7 @@ def _dated_rows(times: np.ndarray, spec: DataSpec, val_start: str, test_start: s
 
 
 def _rows_needed(spec: DataSpec) -> int:
-    needed = spec.lookback + spec.horizon
+    needed = spec.lookback + spec.reach
     n_rows = math.floor(needed / max(spec.split))
     while min(_sizes(n_rows, spec.split)) < needed:
         n_rows += 1

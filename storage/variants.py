@@ -13,7 +13,7 @@ import numpy as np
 
 from .dataset import Dataset
 from .dataspec import DataSpec
-from .features import columns_of
+from .features import column_features, columns_of
 
 
 def variant(dataset: Dataset, *, lookback: int | None = None, groups: Sequence[str] | None = None) -> Dataset:
@@ -63,9 +63,7 @@ def feature_owners(dataset: Dataset) -> list[str]:
     spec, names = dataset.spec, dataset.feature_names
     if dataset.target is None:
         return list(names)
-    owners = []
-    for column in columns_of(spec, names):
-        owners += [column] * (2 if column in spec.circular else 1)
+    owners = [column for column in columns_of(spec, names) for _ in column_features(spec, column)]
     return owners + [field for field in spec.calendar for _ in ("sin", "cos")]
 
 
@@ -91,11 +89,13 @@ def _left_out(spec: DataSpec, groups: Sequence[str] | None) -> set[str]:
 def _narrowed(spec: DataSpec, lookback: int, owners: Sequence[str]) -> DataSpec:
     """The specification that makes such windows by itself."""
     features = tuple(name for name in dict.fromkeys(owners) if name not in (spec.target, *spec.calendar))
+    known_ahead = tuple(name for name in spec.known_ahead if name in owners)
     return spec.model_copy(
         update={
             "lookback": lookback,
             "features": features,
-            "known_ahead": tuple(name for name in spec.known_ahead if name in owners),
+            "known_ahead": known_ahead,
+            "known_ahead_beyond": spec.known_ahead_beyond if known_ahead else 0,
             "circular": tuple(name for name in spec.circular if name in owners),
             "calendar": tuple(field for field in spec.calendar if field in owners),
             "feature_groups": {},

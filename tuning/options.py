@@ -47,6 +47,10 @@ KnownAheadOption = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+KnownAheadBeyondOption = Annotated[
+    int | None,
+    typer.Option(help="Steps after the target of which they are seen as well. [default: 0]", rich_help_panel=_DATA),
+]
 CircularOption = Annotated[
     list[str] | None, typer.Option("--circular", help="Features in degrees, comma-separated.", rich_help_panel=_DATA)
 ]

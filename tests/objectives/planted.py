@@ -114,6 +114,14 @@ def price_frame(n: int = 3000) -> pd.DataFrame:
     return pd.DataFrame({"time": _times(n, "h"), "price": price, "load": np.round(5 + wandering(n, 0.95, 12), 1)})
 
 
+def in_kw(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(kw=1000 * frame["power"] + 5)
+
+
+def rest_of_the_total(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(rest=frame["total"] - frame["solar"])
+
+
 def warmer(frame: pd.DataFrame) -> pd.DataFrame:
     """The same with all numbers rising towards the end, so that later rows have extremes of their own."""
     drift = np.linspace(0, 1, len(frame)) ** 4

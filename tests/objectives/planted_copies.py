@@ -20,6 +20,18 @@ from .planted import Made, Set, folded, wandering
 Changed = Callable[[pd.DataFrame], pd.DataFrame]
 
 
+def copied_rows(*blocks: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Forty rows, where they stand again and where they are from."""
+
+    def changed(values: np.ndarray) -> np.ndarray:
+        copy = values.copy()
+        for to, start in blocks:
+            copy[to : to + 40] = values[start : start + 40]
+        return copy
+
+    return changed
+
+
 def copied(*blocks: tuple[int, int, int]) -> Changed:
     """The same with blocks that stand twice; each is the row where it stands again, where it is from, its rows."""
 

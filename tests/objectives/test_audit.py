@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from . import planted
 from .planted import Made, Set, country_frame, farm, foreign, price_frame, series, wind_frame, wind_series
 from .planted_copies import (
     copied,
+    copied_rows,
     farm_folds,
     farm_series,
     folds_of_arrays,
@@ -41,22 +41,6 @@ def _mean_ahead(column: str, rows: int, *, centred: bool = False) -> Made:
         return frame.assign(extra=mean if centred else mean.shift(-rows))
 
     return wind_series(changed)
-
-
-def _copied_rows(*blocks: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """Forty rows, where they stand again and where they are from."""
-
-    def changed(values: np.ndarray) -> np.ndarray:
-        copy = values.copy()
-        for to, start in blocks:
-            copy[to : to + 40] = values[start : start + 40]
-        return copy
-
-    return changed
-
-
-def _rest_of_the_total(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(rest=frame["total"] - frame["solar"])
 
 
 def _rescaled(make: Made) -> Made:
@@ -126,8 +110,23 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
         "features",
         "suspicion",
     ),
+    "nacelle wind of the packaged farm, beyond the target": (
+        lambda _folder: Set(farm(known_ahead=(*ERA5, "wind_speed_ms"), known_ahead_beyond=2)),
+        "features",
+        "suspicion",
+    ),
+    "target beyond the target hour, in other units": (
+        wind_series(planted.in_kw, known_ahead=("kw",), known_ahead_beyond=3),
+        "features",
+        "leak",
+    ),
+    "scaler fitted on all rows, weather beyond the target": (
+        _rescaled(wind_series(planted.warmer, known_ahead_beyond=2)),
+        "scaling",
+        "leak",
+    ),
     "target at the target hour, in other units": (
-        wind_series(lambda frame: frame.assign(kw=1000 * frame["power"] + 5), known_ahead=("kw",)),
+        wind_series(planted.in_kw, known_ahead=("kw",)),
         "features",
         "leak",
     ),
@@ -137,7 +136,7 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
         "leak",
     ),
     "a total and its rest at the target hour": (
-        series(_rest_of_the_total(country_frame()), known_ahead=("total", "rest")),
+        series(planted.rest_of_the_total(country_frame()), known_ahead=("total", "rest")),
         "features",
         "leak",
     ),
@@ -181,15 +180,15 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
         "rows",
         "leak",
     ),
-    "arrays, duplicated block": (foreign(changed=_copied_rows((2700, 900))), "duplicates", "leak"),
+    "arrays, duplicated block": (foreign(changed=copied_rows((2700, 900))), "duplicates", "leak"),
     "arrays, duplicated block, and one within training": (
-        foreign(changed=_copied_rows((2700, 900), (1500, 300))),
+        foreign(changed=copied_rows((2700, 900), (1500, 300))),
         "duplicates",
         "leak",
     ),
-    "arrays, block within training": (foreign(changed=_copied_rows((1500, 300))), "duplicates", "suspicion"),
+    "arrays, block within training": (foreign(changed=copied_rows((1500, 300))), "duplicates", "suspicion"),
     "arrays, block on both sides of a fold's border": (
-        folds_of_arrays(foreign(changed=_copied_rows((1500, 300)))),
+        folds_of_arrays(foreign(changed=copied_rows((1500, 300)))),
         "duplicates",
         "leak",
     ),
@@ -204,6 +203,8 @@ PLANTED: dict[str, tuple[Made, str, Verdict]] = {
 CLEAN: dict[str, Made] = {
     "packaged farm, 1 h": lambda _folder: Set(farm(horizon=1)),
     "packaged farm, 3 h": lambda _folder: Set(farm()),
+    "packaged farm, weather beyond the target": lambda _folder: Set(farm(known_ahead_beyond=3)),
+    "wind farm, weather far beyond the target": wind_series(known_ahead_beyond=5, horizon=6),
     "packaged farm, 24 h": lambda _folder: Set(farm(horizon=24)),
     "packaged farm, all steps, standard": lambda _folder: Set(farm(horizon=6, outputs="all", scaling="standard")),
     "packaged farm by dates, past only": lambda _folder: Set(
@@ -268,7 +269,7 @@ def test_clean_set_passes(name: str, tmp_path: Path) -> None:
 
 
 def test_counts_that_are_stated() -> None:
-    assert (len(PLANTED), len(CLEAN)) == (42, 35)
+    assert (len(PLANTED), len(CLEAN)) == (45, 37)
 
 
 def test_all_checks_are_told_in_their_order() -> None:

@@ -72,6 +72,17 @@ def test_known_weather_is_taken_at_the_target_of_each_output(series_file: Path) 
     assert [sorted(chosen) for chosen in steps] == [[2, 3, 4], [3, 4, 5], [3, 4, 5]]
 
 
+def test_known_weather_is_taken_beyond_the_target_as_far_as_the_model_sees_it(series_file: Path) -> None:
+    dataset = load_dataset(small_spec(series_file, outputs="all", known_ahead_beyond=2))
+    near, *far = (dataset.feature_names.index(f"weather@+{lead}") for lead in (3, 4, 5))
+    steps = [
+        [[step for step, features in boosting._places(dataset, k, 24).items() if one in features] for one in far]
+        for k in range(3)
+    ]
+    assert steps == [[[3], [3]], [[4], [4]], [[5], [5]]]
+    assert [near in features for features in boosting._places(dataset, 2, 24).values()] == [True] * 3
+
+
 def test_own_past_a_day_before_the_target_is_taken_where_the_window_reaches(series_file: Path) -> None:
     dataset = load_dataset(small_spec(series_file, lookback=24))
     places = boosting._places(dataset, 0, 24)

@@ -62,6 +62,8 @@ def test_every_feature_is_explained(dataset: Dataset) -> None:
     meanings = dict(data_facts(dataset).features)
     assert meanings["power"] == "own past"
     assert meanings["weather@+3"] == "known ahead, at the target time"
+    far = load_dataset(dataset.spec.model_copy(update={"known_ahead_beyond": 2}))
+    assert dict(data_facts(far).features)["weather@+5"] == "known ahead, 2 hours after the target time"
     assert meanings["hour_sin@+3"] == "calendar, at the target time"
 
 

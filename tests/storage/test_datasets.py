@@ -12,7 +12,9 @@ import pytest
 
 from greentune.storage.datasets import Dataset, fingerprint, load_dataset
 from greentune.storage.dataspec import DataSpec, sample_spec
+from greentune.storage.digest import digest
 from greentune.storage.parts import PART_NAMES
+from greentune.storage.variants import variant
 
 from .tiny_series import tiny_csv, tiny_frame, tiny_spec, write_csv
 
@@ -63,6 +65,53 @@ def test_windows_hold_the_scaled_past_and_the_known_future(tmp_path: Path) -> No
         ]
     )
     np.testing.assert_allclose(window, dataset.x_scaler.transform(expected), atol=1e-6)
+
+
+def test_known_ahead_columns_may_reach_beyond_the_target(tmp_path: Path) -> None:
+    frame, fields = tiny_frame(), {"known_ahead": ("wind", "direction"), "circular": ("direction",)}
+    near = load_dataset(tiny_spec(tiny_csv(tmp_path), **fields))
+    far = load_dataset(tiny_spec(tmp_path / "series.csv", known_ahead_beyond=1, **fields))
+    clock = ("hour_sin@+2", "hour_cos@+2", "day_of_year_sin@+2", "day_of_year_cos@+2")
+    assert near.feature_names == ("power", "wind@+2", "direction_sin@+2", "direction_cos@+2", *clock)
+    assert far.feature_names == (
+        *("power", "wind@+2", "wind@+3", "direction_sin@+2", "direction_cos@+2", "direction_sin@+3"),
+        *("direction_cos@+3", *clock),
+    )
+    for name in ("train", "val", "test"):
+        part, same = far.part(name), near.part(name)
+        assert part.origins is not None
+        assert same.origins is not None
+        # After the last target of the series no weather is known: one window less, and not because of a gap.
+        np.testing.assert_array_equal(part.origins, same.origins[: len(part.origins)])
+        assert len(same.origins) - len(part.origins) == (1 if name == "test" else 0)
+        windows, origin = part.windows.array(), int(part.origins[0])
+        known = [far.feature_names.index(feature) for feature in near.feature_names]
+        np.testing.assert_array_equal(windows[..., known], same.windows.array()[: len(windows)])
+        assert far.x_scaler is not None
+        expected = far.x_scaler.transform(np.tile(frame["wind"].to_numpy()[:, None], far.n_features))[:, 2]
+        np.testing.assert_allclose(windows[0, :, 2], expected[origin - 2 : origin + 4], atol=1e-6)
+    assert far.counts["windows_left_out"] == near.counts["windows_left_out"] == 0
+
+
+def test_groups_leave_out_all_steps_of_a_column(tmp_path: Path) -> None:
+    groups = {"weather": ("wind",), "clock": ("hour", "day_of_year")}
+    spec = tiny_spec(tiny_csv(tmp_path), known_ahead=("wind",), known_ahead_beyond=1, feature_groups=groups)
+    seen = variant(load_dataset(spec), groups=["clock"])
+    assert seen.feature_names[:2] == ("power", "direction")
+    assert seen.spec.mistakes() == []
+    alone = load_dataset(seen.spec)
+    assert alone.feature_names == seen.feature_names
+    np.testing.assert_array_equal(
+        variant(load_dataset(spec), groups=["weather"]).train.windows.array()[0, -1, :4],
+        load_dataset(spec).train.windows.array()[0, -1, :4],
+    )
+
+
+def test_setting_that_came_later_changes_no_older_fingerprint(tmp_path: Path) -> None:
+    spec = tiny_spec(tiny_csv(tmp_path), known_ahead=("wind",))
+    fields = spec.model_dump(mode="json", exclude={"path", "trust_scaler", "feature_groups", "known_ahead_beyond"})
+    assert fingerprint(spec) == digest([tmp_path / "series.csv"], fields)
+    assert fingerprint(spec.model_copy(update={"known_ahead_beyond": 1})) != fingerprint(spec)
 
 
 def test_targets_lie_horizon_steps_after_the_origin(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"val_start": "soon", "test_start": "2015-01-01"}, "`val_start` must be a date in ISO form; got 'soon'"),
     ({"target": "a", "known_ahead": ("a",)}, "leak the answer"),
     ({"target": "a", "circular": ("a",)}, "The target cannot be circular"),
+    ({"known_ahead": ("a",), "known_ahead_beyond": -1}, "`known_ahead_beyond` must be at least 0; got -1"),
+    ({"known_ahead_beyond": 1}, "`known_ahead_beyond` needs features that are known ahead; got 1 and none"),
     ({"features": ("a", "b", "a")}, "`features` names 'a' more than once"),
     ({"lookbak": 24}, "Did you mean 'lookback'"),
     ({"calendar": ("week",)}, "`calendar"),

@@ -52,6 +52,16 @@ def test_known_ahead_columns_end_the_forecast_with_their_own_end(tmp_path: Path)
     assert str(targets[-1, 0])[:13] == "2015-01-03T11"
 
 
+def test_beyond_the_target_a_forecast_needs_that_much_more_weather(tmp_path: Path) -> None:
+    dataset = trained_on(tmp_path, known_ahead=("wind",), known_ahead_beyond=1)
+    windows, origins, _ = inputs(dataset, tmp_path / "series.csv")
+    assert str(origins[-1])[:13] == "2015-01-03T08"
+    assert dataset.times is not None
+    assert dataset.test.origins is not None
+    at = np.searchsorted(origins, dataset.times[dataset.test.origins])
+    np.testing.assert_array_equal(windows.take(at), dataset.test.windows.array())
+
+
 @pytest.mark.parametrize("absent", ["blank", "rows later"])
 def test_weather_after_the_last_target_is_used(tmp_path: Path, absent: str) -> None:
     dataset = trained_on(tmp_path, known_ahead=("wind",))
