@@ -95,7 +95,8 @@ def read_all(
 
 def differences(one: Delivered, other: Delivered) -> list[str]:
     """In what the test windows of two studies differ, a sentence each; none where they are the same."""
-    pair, way_out = f"'{one.study}' and '{other.study}'", "Compare studies of one target, horizon, lookback and split."
+    pair = f"'{one.study}' and '{other.study}'"
+    way_out = "Compare studies of one target, horizon, lookback, split and known_ahead_beyond."
     found = []
     if one.unit != other.unit:
         found.append(f"the errors of the one are in {one.unit}, those of the other in {other.unit}")
