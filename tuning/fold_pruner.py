@@ -6,14 +6,19 @@ Optuna's pruners see one curve a trial. Here a trial reports one curve for each 
 
 *Within a fold* a trial ends when, after half of the epochs and at least three, its best value so far is worse than the
 median of what the others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median
-alone ends good trials that are slow in one fold. One that had stopped early by then counts with its best.
+alone ends good trials that are slow in one fold. One that had stopped early by then counts with its best, and one that
+still runs counts, too.
 
-*Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done, with an error
-probability of at most `ALPHA` over all looks together (Bonferroni). Values are compared fold by fold as logarithms of
-ratios, because folds differ in difficulty by factors. With seven pairs or more Wilcoxon's signed rank test decides
-(``scipy.stats.wilcoxon``; with fewer, its smallest p value is too large to decide anything). Below that a t test whose
-noise is known from the complete trials: what is left of their log values after the means of trial and fold are taken
-out (a two-way analysis of variance). Before three trials are complete nothing is known, and nothing ends.
+*Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done. One that is in
+truth as good as the best ends with a probability of at most `ALPHA` over all looks together (Bonferroni); that costs
+nothing but a second trial of the same worth, and a better one ends more seldom. Values are compared fold by fold as
+logarithms of ratios, because folds differ in difficulty by factors. With seven pairs or more Wilcoxon's signed rank
+test decides (``scipy.stats.wilcoxon``; with fewer, its smallest p value is too large to decide anything). Below that a
+t test whose noise is known from the complete trials: what is left of their log values after the means of trial and fold
+are taken out (a two-way analysis of variance).
+
+Before `STARTUP` trials are complete, a trial is compared with each other one on the folds that both have done, and the
+noise is assumed to be `_ASSUMED_NOISE`, a multiple of what is measured later: only what is hopeless ends.
 """
 
 from __future__ import annotations
@@ -28,15 +33,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from .pareto import by_error, error_of
 
-ALPHA = 0.05
+ALPHA = 0.2
 """Probability of ending a trial that is as good as the best one."""
 MARGIN = 0.2
 """By how much more than the best a trial must err within a fold before it ends there, relative."""
 WARM_UP = 3
 """Epochs of a fit that say nothing yet."""
+OTHERS = 2
+"""Others that got as far in a fold, before anything ends in it."""
 STARTUP = 3
-"""Complete trials, or others that got as far, before anything ends."""
+"""Complete trials, before their noise is known."""
 _LEAST_NOISE = 0.005
+_ASSUMED_NOISE = 0.1
 
 Curves = Mapping[int, Mapping[int, float]]
 """Place of a fit → epoch → value."""
@@ -64,11 +72,11 @@ class FoldPruner(optuna.pruners.BasePruner):
         if epoch + 1 < max(WARM_UP, self.epochs // 2) or place >= self.n_folds:
             return False
         others = []
-        for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        for other in _others(study, trial):
             curve = self.curves(other).get(place)
             if curve and (max(curve) >= epoch or self._ended(other, place)):
                 others.append(_best(curve, epoch))
-        if len(others) < STARTUP:
+        if len(others) < OTHERS:
             return False
         return _best(mine[place], epoch) > max(float(np.median(others)), (1 + MARGIN) * min(others))
 
@@ -78,14 +86,13 @@ class FoldPruner(optuna.pruners.BasePruner):
         Args:
             planned: fits of the whole trial: there is a look after each of them but the last.
         """
-        complete = self._complete(study)
+        complete, level = self._complete(study), ALPHA / max(1, planned - 1)
         if len(complete) < STARTUP:
-            return False
+            return self._hopeless(study, trial, level)
         mine, best = self.values(trial), self.values(_best_of(complete))
         ratios = [math.log(mine[place] / best[place]) for place in mine if place in best]
         if not ratios:
             return False
-        level = ALPHA / max(1, planned - 1)
         if 2.0 ** -len(ratios) <= level:
             from scipy.stats import wilcoxon
 
@@ -98,6 +105,19 @@ class FoldPruner(optuna.pruners.BasePruner):
         deviation, freedom = noise
         limit = float(t.ppf(1 - level, freedom)) * math.sqrt(2 / len(ratios)) * deviation
         return float(np.mean(ratios)) > limit
+
+    def _hopeless(self, study: optuna.Study, trial: FrozenTrial, level: float) -> bool:
+        """Whether the trial is far worse than another on the fits that both have done."""
+        from scipy.stats import norm
+
+        mine, deviations = self.values(trial), float(norm.ppf(1 - level)) * _ASSUMED_NOISE
+        for other in _others(study, trial):
+            theirs = self.values(other)
+            shared = [place for place in mine if place in theirs and self._ended(other, place)]
+            ratios = [math.log(mine[place] / theirs[place]) for place in shared]
+            if ratios and float(np.mean(ratios)) > deviations * math.sqrt(2 / len(ratios)):
+                return True
+        return False
 
     def estimate(self, study: optuna.Study, trial: FrozenTrial) -> float | None:
         """The number that a trial would have come to: that of the best one, times how much worse it was until here.
@@ -152,6 +172,11 @@ class FoldPruner(optuna.pruners.BasePruner):
     def _ended(self, trial: FrozenTrial, place: int) -> bool:
         """Whether a fit of a trial went to its own end."""
         return trial.state is TrialState.COMPLETE or max(trial.intermediate_values) // self.epochs > place
+
+
+def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    return [other for other in study.get_trials(deepcopy=False, states=states) if other.number != trial.number]
 
 
 def _best(curve: Mapping[int, float], epoch: int) -> float:
