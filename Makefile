@@ -108,7 +108,7 @@ if ! $(BIN)/python -c '$(FITS)' >/dev/null 2>&1; then \
 fi; \
 $(PIP) --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
 rm -f $(RUN_STAMP) $(DEV_STAMP); \
-echo "Installing greentune and its libraries into $(VENV) (some 2 GB the first time: minutes)"; \
+echo "Installing greentune and its libraries into $(VENV) (some 3 GB the first time: minutes)"; \
 $(PIP) install --quiet -c constraints.txt -e '$(1)'; \
 echo "Installed."
 endef

@@ -45,7 +45,8 @@ import keras
 model = keras.saving.load_model("{layout.MODEL}", compile=False)
 scalers = json.load(open("{layout.SCALERS}"))
 # x: (n, {data["lookback"]}, {data["n_features"]}), features in the order of model_info.json → data → feature_names,
-# each scaled: (value - offset) / scale
+# each scaled: (value - offset) / scale, with the lists names, offset, scale of scalers['x'];
+# NAME_sin, NAME_cos: of an angle or a time; NAME@+3: the value three steps after the row
 scaled = model.predict(x)
 {_unscale(data)}
 ```
@@ -74,7 +75,7 @@ def _figures(evaluation: Evaluation) -> str:
     rmse, skill = evaluation.metrics.get("rmse"), evaluation.metrics.get("skill")
     if rmse is None:
         return "Its error on the test part could not be computed."
-    between = interval(evaluation.intervals.get("rmse"))
+    between = interval(evaluation.intervals.get("rmse"), lambda value: f"{value:.4g}")
     text = f"On {evaluation.n:,} test windows: RMSE {rmse:.4g} {evaluation.unit}"
     text += f" (95 % interval {between})" if between else ""
     text += "." if skill is None else f", skill {skill:+.3f} against persistence."
@@ -86,8 +87,21 @@ def _with_greentune(data: Mapping[str, Any]) -> str:
         return "    # trained on ready arrays: give windows of the same features, scaled in the same way\n" + _code(
             "forecast = Forecaster.load('THIS_FOLDER').predict_windows(x)"
         )
-    return "    tune predict THIS_FOLDER series.csv --out forecasts.csv\n\n" + _code(
-        "forecasts = Forecaster.load('THIS_FOLDER').predict('series.csv')"
+    return (
+        "    tune predict THIS_FOLDER series.csv --out forecasts.csv\n\n"
+        + _weather(data["spec"])
+        + _code("forecasts = Forecaster.load('THIS_FOLDER').predict('series.csv')")
+    )
+
+
+def _weather(spec: Mapping[str, Any]) -> str:
+    """What the newest forecast needs of columns that are known ahead."""
+    if not spec.get("known_ahead"):
+        return ""
+    n_rows = int(spec["horizon"]) + int(spec.get("known_ahead_beyond", 0))
+    return (
+        f"The newest forecast needs {n_rows} row(s) after the last known target, with the weather forecast in "
+        f"{', '.join(f'`{name}`' for name in spec['known_ahead'])} and the target empty.\n\n"
     )
 
 

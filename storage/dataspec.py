@@ -96,7 +96,7 @@ class DataSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
             found.append(
                 f"`timezone` must be an IANA name; got '{self.timezone}'. {nearest(self.timezone, _timezone_names())}"
             )
-            return found
+            return found if self.val_start or self.test_start else found + self._split_mistakes()
         return found + self._split_mistakes()
 
     def _whole_numbers(self) -> dict[str, int]:

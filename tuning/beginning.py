@@ -185,6 +185,12 @@ def _known_ahead(
     features: Sequence[str], guessed: guesses.Guess, asked: Sequence[str] | None, ask: Ask | None, assumed: list[str]
 ) -> list[str]:
     if asked is not None:
+        made = [name for name in asked if name in guessed.targets]
+        if made:
+            assumed.append(
+                f"{', '.join(made)}: known ahead as asked for, though the name is one of production, which is measured "
+                "afterwards. Take it out unless it is published before the target hour."
+            )
         return list(asked)
     forecasts = [name for name in guessed.forecasts if name in features]
     weather = [name for name in guessed.weather if name in features]

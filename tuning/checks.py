@@ -16,6 +16,16 @@ from .space import Choices, Range, Space, parse_space
 
 USUAL_SPLITS = 5
 
+_OF_WINDOWS = {
+    "n_splits": USUAL_SPLITS,
+    "borders": "count",
+    "validation_size": None,
+    "step": None,
+    "train_size": None,
+    "refit_every": 1,
+}
+"""Settings of the validation that only expanding and sliding windows have, and what they are where nothing is said."""
+
 _TRIED = 2000
 
 LISTS = ("grid", "points")
@@ -141,12 +151,13 @@ def _validation_mistakes(raw: Mapping[str, Any]) -> list[str]:
     method, pruner = _setting(raw, "validation", "method"), _setting(raw, "search", "pruner")
     seeds = _setting(raw, "validation", "seeds") or 1
     found = []
-    n_splits = _setting(raw, "validation", "n_splits")
-    if method in (None, "holdout", "documented") and n_splits not in (None, USUAL_SPLITS):
-        found.append(
-            f"`validation.n_splits` counts the folds of expanding and sliding windows; got {n_splits} with "
-            f"{method or 'holdout'}. Leave it out, or use --validation expanding."
-        )
+    for name, usual in _OF_WINDOWS.items() if method in (None, "holdout", "documented") else ():
+        given = _setting(raw, "validation", name)
+        if given not in (None, usual):
+            found.append(
+                f"`validation.{name}` is of expanding and sliding windows; got {given} with {method or 'holdout'}. "
+                "Leave it out, or use --validation expanding."
+            )
     if (method not in (None, "holdout") or seeds != 1) and pruner in ("hyperband", "asha", "patient"):
         found.append(
             f"`search.pruner` must be median or none where a trial has several fits; got {pruner!r}. Median then works "

@@ -79,7 +79,8 @@ def predict(
     forecaster = Forecaster.load(bundle)
     frame = forecaster.predict(series)
     if as_json:
-        print(frame.to_json(orient="records", date_format="iso"))
+        forecasts = json.loads(frame.to_json(orient="records", date_format="iso"))
+        print(json.dumps({"bundle": str(bundle), "unit": forecaster.unit, "forecasts": forecasts}))
     if out is None:
         if not as_json:
             frame.to_csv(sys.stdout, index=False)
@@ -89,7 +90,8 @@ def predict(
     except OSError as error:
         raise Mistake(f"`--out` must be a file that can be written; {out} cannot: {error.strerror}.") from None
     if not as_json:
-        print(f"{len(frame)} forecasts in {forecaster.unit} written to {out}")
+        last = f"{frame['target_time'].iloc[-1]:%Y-%m-%d %H:%M} UTC"
+        print(f"{len(frame)} forecasts in {forecaster.unit}, the last for {last}, written to {out}")
 
 
 def deliver(

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..models.registry import builder_keys, get_builder
 from ..objectives.audit import Audit, audit
 from ..storage.dataset import Dataset
 from ..storage.datasets import load_source
-from ..storage.dataspec import DataError
+from ..storage.dataspec import DataError, DataSpec
 from ..storage.mistakes import Mistake
 from ..storage.source import Source
 from ..storage.variants import group_mistakes
@@ -88,8 +90,10 @@ def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str])
     """The data, when the rest of the specification has mistakes too."""
     source = None
     try:
-        data = data_of(spec) if spec is not None else _data_alone(raw)
-        if data is not None:
+        data = data_of(spec) if spec is not None else _data_alone(raw.get("data", {}))
+        if data is not None and spec is None and data.target is None:
+            mistakes += data.mistakes()  # it may be a target whose setting was refused
+        elif data is not None:
             source = load_source(data)
             mistakes += group_mistakes(source.dataset)
     except DataError as error:
@@ -97,16 +101,15 @@ def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str])
     return source
 
 
-def _data_alone(raw: Mapping[str, Any]) -> Any:
-    """The data section, when the rest has mistakes; None when the section itself was refused already."""
-    from pydantic import ValidationError
-
-    from ..storage.dataspec import DataSpec
-
-    try:
-        return DataSpec.model_validate(raw.get("data", {}))
-    except ValidationError:
+def _data_alone(table: Any) -> DataSpec | None:
+    """The data section as far as the types allow it, when it or the rest has mistakes; None when it is no table."""
+    if not isinstance(table, Mapping):
         return None
+    try:
+        return DataSpec.model_validate(table)
+    except ValidationError as error:
+        refused = {detail["loc"][0] for detail in error.errors()}
+    return DataSpec.model_validate({name: value for name, value in table.items() if name not in refused})
 
 
 def _strong_penalty(spec: StudySpec) -> list[str]:

@@ -12,6 +12,17 @@ from ..storage.mistakes import nearest
 _INTERNAL = ("entries", "code")
 """Settings that nobody writes: `tune` makes them itself."""
 
+_PLAIN = {
+    "tuple": "a list",
+    "list": "a list",
+    "dictionary": "a table",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "a text",
+    "boolean": "true or false",
+}
+"""What pydantic calls a type, and what a study file does."""
+
 
 def explained(detail: Any, model: type[BaseModel]) -> str:
     """One of pydantic's errors as rule, value, way out.
@@ -31,8 +42,13 @@ def explained(detail: Any, model: type[BaseModel]) -> str:
     if where == "search.timeout":
         rule = "must be a time above zero: a number of seconds in a file, as an option also 90s, 8m or 2h"
         return f"`{where}` {rule}; got {detail['input']!r}."
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+        listed = ".".join(str(part) for part in detail["loc"][:-1])
+        return f"`{listed}` must have {detail['loc'][-1] + 1} values; got {detail['input']!r}. Add what is missing."
     rule = re.sub(r"^Input should be a valid (\w+).*", r"must be a valid \1", detail["msg"])
-    rule = re.sub(r"^Input should be", "must be", rule).replace("a valid dictionary", "a table")
+    for theirs, ours in _PLAIN.items():
+        rule = rule.replace(f"a valid {theirs}", ours)
+    rule = re.sub(r"^Input should be", "must be", rule)
     return f"`{where}` {rule}; got {detail['input']!r}."
 
 

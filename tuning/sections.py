@@ -83,7 +83,8 @@ class ValidationSpec(Section):
     Attributes:
         method: ``holdout``, the validation part of the data section; ``expanding`` or ``sliding`` windows;
             ``documented`` (R6): expanding, fifths of the samples, validated on the half fifth that follows.
-        n_splits: folds.
+        n_splits: folds; this and `borders`, `validation_size`, `step`, `train_size`, `refit_every` are settings of
+            ``expanding`` and ``sliding`` alone.
         borders: whether `validation_size` counts windows, or whole calendar months, weeks or days.
         validation_size: of a fold; not given: an equal share of the samples (by calendar: one period).
         step: windows from one validation to the next; not given: `validation_size`.

@@ -45,7 +45,7 @@ is tried first, where that of the study stands.
 The sections `run` and `winner` may differ too, and the space may grow (see :mod:`.extension`)."""
 
 
-_SINCE = ("search.objectives", "search.directions", "hypermodel", "objective_function")
+_SINCE = ("search.objectives", "search.directions", "hypermodel", "objective_function", "data.known_ahead_beyond")
 """Settings that came later than the first studies, and say nothing where they are empty."""
 
 

@@ -116,7 +116,7 @@ def _opening(opened: Opened, before: Snapshot, workers: int) -> str:
     if not opened.created and not before.waiting and not changed.added:
         return f"{what}\nnothing to add: all {before.finished} trials of this study have a result in {url}"
     state = "new" if opened.created else f"going on, {counted(before.finished, 'trial')} with a result"
-    limit = "" if search.timeout is None else f", at most {duration(search.timeout)}"
+    limit = "" if search.timeout is None else f", none begins after {duration(search.timeout)}"
     lost = f", {changed.lost} of dead workers put back" if changed.lost else ""
     told = f", {opened.told} kept during an outage" if opened.told else ""
     work = f"{counted(before.waiting, 'trial')} to run on {counted(workers, 'worker')}"

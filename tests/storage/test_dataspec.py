@@ -50,6 +50,12 @@ def test_all_mistakes_come_at_once() -> None:
     assert len(caught.value.mistakes) == 4
 
 
+def test_wrong_split_is_told_beside_a_wrong_timezone() -> None:
+    with pytest.raises(DataError) as caught:
+        parse_spec({"timezone": "Mars", "split": (0.5, 0.2, 0.2)})
+    assert len(caught.value.mistakes) == 2
+
+
 def test_unknown_names_and_wrong_types_come_together() -> None:
     with pytest.raises(DataError) as caught:
         parse_spec({"lookbak": 1, "horizon": "far"})

@@ -65,6 +65,36 @@ def test_every_mistake_of_a_file_comes_at_once(folder: Path) -> None:
     assert len(found) == 10
 
 
+def test_types_values_and_columns_that_are_wrong_come_together(folder: Path) -> None:
+    data = {
+        "path": str(folder / "wind.csv"),
+        "target": "wind_powr_mw",
+        "circular": "wind",
+        "split": [0.7, 0.2],
+        "horizon": 0,
+        "timezone": "Pariss",
+        "scaling": "robust",
+    }
+    found = mistakes({"data": data, "validation": {"borders": "month"}, "search": {"trials": "many"}})
+    for rule in (
+        "`data.circular` must be a list; got 'wind'",
+        "`data.split` must have 3 values; got [0.7, 0.2]",
+        "`data.scaling` must be a known name",
+        "`search.trials` must be a whole number; got 'many'",
+        "`validation.borders` is of expanding and sliding windows; got month with holdout",
+        "`horizon` must be at least 1; got 0",
+        "`timezone` must be an IANA name; got 'Pariss'",
+        "no column 'wind_powr_mw'",
+    ):
+        assert sum(rule in sentence for sentence in found) == 1, (rule, found)
+
+
+def test_refused_target_is_not_said_to_be_missing(folder: Path) -> None:
+    found = mistakes({"data": {"path": str(folder / "wind.csv"), "target": 3, "horizon": 0}})
+    assert [sentence[:22] for sentence in found if "target" in sentence] == ["`data.target` must be "]
+    assert sum("`horizon` must be at least 1" in sentence for sentence in found) == 1
+
+
 def test_nothing_is_written_by_a_check(folder: Path) -> None:
     before = sorted(folder.rglob("*.*"))
     report = check(with_preset({}, study_tables(folder / "wind.csv")), timed=False)

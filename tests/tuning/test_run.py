@@ -157,6 +157,10 @@ def test_predict_writes_forecasts(finished: tuple[Path, dict[str, Any]]) -> None
         rows = list(csv.DictReader(handle))
     assert {"origin_time", "target_time", "step_ahead", "forecast_mw"} <= set(rows[0])
     assert len(rows) > 300
+    assert f"the last for {rows[-1]['target_time'][:16]} UTC" in done.stdout
+    told = tune(folder, "predict", result["bundle"], "wind.csv", "--json")
+    assert json.loads(told.stdout)["unit"] == "MW"
+    assert len(json.loads(told.stdout)["forecasts"]) == len(rows)
 
 
 @pytest.mark.long
