@@ -21,7 +21,10 @@ def export(
     storage: o.StorageOption = None,
     out: o.OutOption = Path("runs"),
     trial: Annotated[int | None, typer.Option(help="Number of the trial. Default: the winner.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle. Default: OUT/STUDY/bundle.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the bundle; its report is FOLDER.html. Default: OUT/STUDY/bundle, report.html."),
+    ] = None,
     winner: j.WinnerOption = None,
     top: j.TopOption = None,
     fresh_seeds: j.FreshSeedsOption = None,

@@ -66,7 +66,7 @@ def deliver_in_child(
         url: the database; the child receives it in its environment.
         folder: of the study; receives ``bundle/``, ``report.html`` and ``result.json``.
         trial: number of another trial than the winner.
-        bundle: another place for the bundle.
+        bundle: another place for the bundle; the report then lies beside it, under its name and ``.html``.
         say: where sentences on the progress go.
 
     Returns:

@@ -36,7 +36,7 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
         study_name: the study, in the database named by ``GREENTUNE_STORAGE``.
         folder: of the study.
         trial: number of the trial to export; None: the winner by the rule of the study.
-        bundle: where the bundle goes; None: ``folder/bundle``.
+        bundle: where the bundle goes, with the report beside it; None: ``folder/bundle`` and ``folder/report.html``.
 
     Raises:
         Mistake: there is nothing to deliver, or it cannot be written, or the bundle does not load back as it was.
@@ -69,7 +69,7 @@ def deliver(study_name: str, folder: Path, *, trial: int | None, bundle: Path | 
     )
     verified = verify(target, trust_scaler=spec.data.trust_scaler)
     report = reporting.write(
-        folder / "report.html",
+        folder / "report.html" if bundle is None else target.with_name(f"{target.name}.html"),
         study=study,
         spec=spec,
         source=source,

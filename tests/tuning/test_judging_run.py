@@ -139,7 +139,7 @@ def test_another_look_at_the_test_part_is_remembered(judged: tuple[Path, dict[st
         "clock" in parameters["feature_groups"]
     )
     assert information["data"]["whole_spec"] is None or information["data"]["whole_spec"]["lookback"] == 6
-    assert "The test part was used 2 times" in (folder / "runs" / "judged" / "report.html").read_text()
+    assert "The test part was used 2 times" in (folder / "other.html").read_text()
 
 
 def test_folds_are_drawn_and_the_data_checked_without_a_training(judged: tuple[Path, dict[str, Any]]) -> None:

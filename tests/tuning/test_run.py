@@ -143,9 +143,13 @@ def test_status_is_quick_and_does_without_keras(finished: tuple[Path, dict[str, 
 def test_export_of_another_trial_goes_where_it_is_told(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
     other = (result["best"]["number"] + 1) % 6
+    report = Path(result["report"]).read_bytes()
     exported = tune(folder, "export", "--trial", str(other), "--bundle", "other", "--json")
     assert exported.returncode == 0, exported.stderr
     assert json.loads(exported.stdout)["trial"] == other
+    assert json.loads(exported.stdout)["report"] == str(folder / "other.html")
+    assert (folder / "other.html").stat().st_size > 0
+    assert Path(result["report"]).read_bytes() == report, "the report of the first winner stays with it"
     assert json.loads((folder / "other" / "model_info.json").read_text())["study"]["winner"]["trial"] == other
 
 
