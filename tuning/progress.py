@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .records import FRESH
 from .snapshot import Snapshot
 from .wording import best_text, duration
 
@@ -72,7 +73,7 @@ class Progress:
     def line(self, snapshot: Snapshot) -> str:
         """The state in one line."""
         parts = [f"{name} {getattr(snapshot, name)}" for name in ("done", "running", "pruned", "failed", "waiting")]
-        if snapshot.best is not None:
+        if snapshot.best is not None and not snapshot.study.endswith(FRESH):  # with fresh seeds one number is luck
             parts.append(f"best {best_text(snapshot)}")
         left = self.seconds_left(snapshot)
         if left is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..reports.wording import NAMES, interval
 from .owner import is_gone
+from .records import FRESH
 from .snapshot import Snapshot
 from .wording import best_text, duration
 
@@ -73,7 +74,7 @@ def status_lines(snapshot: Snapshot) -> list[str]:
         lines.append(f"  failed rows by reason: {reasons}")
         if snapshot.last_error is not None:
             lines.append(f"  last error, of {snapshot.last_error}")
-    if snapshot.best is not None:
+    if snapshot.best is not None and not snapshot.study.endswith(FRESH):
         lines.append(f"  best {best_text(snapshot)}: {assignments(snapshot.best.parameters)}")
     for trial in snapshot.workers:
         epoch = "starting" if trial.epoch is None else f"epoch {trial.epoch + 1}"

@@ -18,7 +18,7 @@ from greentune.tuning import delivery, records, table
 from greentune.tuning.crew import exit_reason
 from greentune.tuning.presets import with_preset
 from greentune.tuning.progress import Progress
-from greentune.tuning.snapshot import Snapshot, best_trial, take_snapshot
+from greentune.tuning.snapshot import Best, Snapshot, best_trial, take_snapshot
 from greentune.tuning.spec import StudySpec, parse_spec, with_winner
 from greentune.tuning.summary import status_lines
 from greentune.tuning.wording import duration
@@ -140,6 +140,14 @@ from greentune.tuning.progress import Progress
 with Progress(epochs=5, until=None, workers=1) as progress:
     progress.say("searching")
 """
+
+
+def test_single_number_with_a_fresh_seed_is_not_called_the_best() -> None:
+    shown = Progress(epochs=5, until=None, workers=2)
+    for name, said in (("farm", True), ("farm.fresh", False)):
+        snapshot = snapshot_of(study=name, best=Best(0, 0.5, 0.7, {"l1": 0.0}))
+        assert ("best" in shown.line(snapshot)) is said
+        assert any("best" in line for line in status_lines(snapshot)) is said
 
 
 def test_notebook_gets_plain_lines_on_standard_error() -> None:
