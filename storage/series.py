@@ -130,10 +130,10 @@ def _numeric_columns(
             continue
         numeric[name], mistake = read_numbers(table, name)
         found += [] if mistake is None else [mistake]
+    valid = [name for name in features if name in others]
     for field, given in (("known_ahead", spec.known_ahead), ("circular", spec.circular)):
-        found += [
-            f"`{field}` names '{name}', which is not among the features. {nearest(name, features)}"
-            for name in given
-            if name not in features and name != spec.target
-        ]
+        for name in given:
+            if name not in features and name != spec.target:
+                way_out = "Add it to `features`." if name in others else nearest(name, valid)
+                found.append(f"`{field}` names '{name}', which is not among the features. {way_out}")
     return numeric, tuple(left_out)

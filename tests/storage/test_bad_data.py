@@ -51,7 +51,7 @@ BAD: dict[str, tuple[Make, dict[str, Any], list[str]]] = {
     "known ahead not among features": (
         changed(),
         {"features": ("direction",), "known_ahead": ("wind",)},
-        ["`known_ahead` names 'wind', which is not among the features"],
+        ["`known_ahead` names 'wind', which is not among the features. Add it to `features`."],
     ),
     "target known ahead": (changed(), {"known_ahead": ("power",)}, ["cannot be known ahead"]),
     "feature of text": (changed(note=["a"] * 60), {"features": ("note",)}, ["line 2 has 'a' (60 in all)"]),
