@@ -90,9 +90,9 @@ def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str])
     """The data, when the rest of the specification has mistakes too."""
     source = None
     try:
-        data = data_of(spec) if spec is not None else _data_alone(raw.get("data", {}))
-        if data is not None and spec is None and data.target is None:
-            mistakes += data.mistakes()  # it may be a target whose setting was refused
+        data, refused = (data_of(spec), set()) if spec is not None else _data_alone(raw.get("data", {}))
+        if data is not None and refused & {"path", "target"}:
+            mistakes += data.mistakes()  # without these two nothing can be read
         elif data is not None:
             source = load_source(data)
             mistakes += group_mistakes(source.dataset)
@@ -101,15 +101,15 @@ def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str])
     return source
 
 
-def _data_alone(table: Any) -> DataSpec | None:
-    """The data section as far as the types allow it, when it or the rest has mistakes; None when it is no table."""
+def _data_alone(table: Any) -> tuple[DataSpec | None, set[Any]]:
+    """The data section as far as the types allow it, and which settings they refuse; None when it is no table."""
     if not isinstance(table, Mapping):
-        return None
+        return None, set()
     try:
-        return DataSpec.model_validate(table)
+        return DataSpec.model_validate(table), set()
     except ValidationError as error:
         refused = {detail["loc"][0] for detail in error.errors()}
-    return DataSpec.model_validate({name: value for name, value in table.items() if name not in refused})
+    return DataSpec.model_validate({name: value for name, value in table.items() if name not in refused}), refused
 
 
 def _strong_penalty(spec: StudySpec) -> list[str]:

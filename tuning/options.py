@@ -49,7 +49,9 @@ KnownAheadOption = Annotated[
 ]
 KnownAheadBeyondOption = Annotated[
     int | None,
-    typer.Option(help="Steps after the target of which they are seen as well. [default: 0]", rich_help_panel=_DATA),
+    typer.Option(
+        help="Steps after the target of which --known-ahead is seen as well. [default: 0]", rich_help_panel=_DATA
+    ),
 ]
 CircularOption = Annotated[
     list[str] | None, typer.Option("--circular", help="Features in degrees, comma-separated.", rich_help_panel=_DATA)
