@@ -18,7 +18,7 @@ t test whose noise is known from the complete trials: what is left of their log 
 are taken out (a two-way analysis of variance).
 
 Before `STARTUP` trials are complete, a trial is compared with each other one on the folds that both have done, and the
-noise is assumed to be `_ASSUMED_NOISE`, a multiple of what is measured later: only what is hopeless ends.
+noise is assumed to be `_ASSUMED_NOISE`, more than what is measured later: only what is hopeless ends.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OTHERS = 2
 STARTUP = 3
 """Complete trials, before their noise is known."""
 _LEAST_NOISE = 0.005
-_ASSUMED_NOISE = 0.1
+_ASSUMED_NOISE = 0.05
 
 Curves = Mapping[int, Mapping[int, float]]
 """Place of a fit → epoch → value."""

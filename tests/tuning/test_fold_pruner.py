@@ -105,9 +105,9 @@ def test_trial_that_is_surely_worse_ends_between_folds_and_one_that_may_not_be_g
 
 def test_before_the_noise_is_known_only_what_is_hopeless_ends() -> None:
     known, alone = study(*KNOWN[:2]), study()
-    assert PRUNER.worse(known, running(of_quality(1.6, n_folds=1)), planned=FOLDS)
-    assert PRUNER.worse(known, running(of_quality(1.3, n_folds=2)), planned=FOLDS)
-    assert not PRUNER.worse(known, running(of_quality(1.2, n_folds=1)), planned=FOLDS)
+    assert PRUNER.worse(known, running(of_quality(1.2, n_folds=1)), planned=FOLDS)
+    assert PRUNER.worse(known, running(of_quality(1.12, n_folds=2)), planned=FOLDS)
+    assert not PRUNER.worse(known, running(of_quality(1.1, n_folds=1)), planned=FOLDS)
     assert not PRUNER.worse(alone, running(of_quality(9.0, n_folds=2)), planned=FOLDS)
 
 
