@@ -5,8 +5,9 @@ Optuna's pruners see one curve a trial. Here a trial reports one curve for each 
     step   0 … 19  fold 0     20 … 39  fold 1     40 … 59  fold 2        (20 epochs; a fit that stops early skips steps)
 
 *Within a fold* a trial ends when, after half of the epochs and at least three, its best value so far is worse than the
-median of what the others had in this fold by this epoch, and by more than `MARGIN` than the best of them: a median
-alone ends good trials that are slow in one fold. One that had stopped early by then counts with its best, and one that
+median of what the others had in this fold by this epoch, and by more than `MARGIN` than what the best complete trial
+had there (while there is none: the best of the others). A median alone ends good trials that are slow in one fold, and
+where the best one began slowly, others may. A fit that had stopped early by then counts with its best, and a trial that
 still runs counts, too.
 
 *Between folds* a trial ends when it is worse than the best complete trial on the folds that it has done. One that is in
@@ -78,7 +79,15 @@ class FoldPruner(optuna.pruners.BasePruner):
                 others.append(_best(curve, epoch))
         if len(others) < OTHERS:
             return False
-        return _best(mine[place], epoch) > max(float(np.median(others)), (1 + MARGIN) * min(others))
+        return _best(mine[place], epoch) > max(
+            float(np.median(others)), (1 + MARGIN) * self._best_there(study, others, place, epoch)
+        )
+
+    def _best_there(self, study: optuna.Study, others: Sequence[float], place: int, epoch: int) -> float:
+        """What the best complete trial had in a fold by an epoch; while there is none, the best of the others."""
+        complete = self._complete(study)
+        curve = self.curves(_best_of(complete)).get(place) if complete else None
+        return _best(curve, epoch) if curve else min(others)
 
     def worse(self, study: optuna.Study, trial: FrozenTrial, *, planned: int) -> bool:
         """Whether the trial is worse than the best one on the fits that it has done, beyond doubt.

@@ -77,6 +77,13 @@ def test_trial_near_the_best_goes_on_though_it_is_worse_than_the_median() -> Non
     assert PRUNER.prune(study(*KNOWN), running([of_quality(1.25)[0][:6]]))
 
 
+def test_where_the_best_trial_began_slowly_others_may() -> None:
+    slow = trial([[9.0] * 7 + [0.5] * 3, *of_quality(0.5)[1:]])
+    assert not PRUNER.prune(study(*KNOWN, slow), running([[9.5] * 6]))
+    assert PRUNER.prune(study(*KNOWN, slow), running([[11.0] * 6]))
+    assert PRUNER.prune(study(*KNOWN, slow), running([[9.5] * 9])), "by now the best one was better"
+
+
 def test_nothing_ends_before_half_of_the_epochs_or_while_little_is_known() -> None:
     bad = of_quality(3.0)
     assert not PRUNER.prune(study(*KNOWN), running([bad[0][:4]]))
