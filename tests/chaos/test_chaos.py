@@ -13,6 +13,7 @@ from .size import CHAOS_KILLS, CHAOS_ROUNDS, FULL
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("round_", range(CHAOS_ROUNDS))
 def test_killed_workers_and_supervisors_leave_one_right_result_a_point(
     database_url: str, tmp_path: Path, round_: int

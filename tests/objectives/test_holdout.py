@@ -117,7 +117,7 @@ def test_another_process_gives_the_same_bits(fresh_process: Callable[[str], dict
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("tensorflow", marks=pytest.mark.long)])
 def test_a_plain_keras_script_gives_the_same_numbers(
     backend: str, fresh_process: Callable[[str], dict[str, Any]]
 ) -> None:

@@ -39,6 +39,7 @@ def in_two_processes(backend: str, folder: Path) -> Iterator[tuple[Any, Any]]:
     return zip(*printed, strict=True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_trial_goes_on_in_another_process_with_the_same_bits(tmp_path: Path) -> None:
     for whole, after in in_two_processes("jax", tmp_path):

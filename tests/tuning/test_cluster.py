@@ -239,6 +239,7 @@ def test_interrupted_workers_put_their_tickets_back(
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("token")
 def test_all_tickets_are_done_though_a_worker_and_a_machine_are_killed(

@@ -277,6 +277,7 @@ def test_interrupted_then_killed_then_the_same_command(tmp_path: Path) -> None:
     assert f"{len(stray)} row" in page
 
 
+@pytest.mark.long
 def test_killed_worker_is_replaced_and_its_ticket_done(tmp_path: Path) -> None:
     write_study(tmp_path)
     running = start(tmp_path)

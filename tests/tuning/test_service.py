@@ -80,6 +80,7 @@ def claim(study: optuna.Study, storage: ResilientStorage) -> Claim:
     return claimed
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_study_submitted_later_gets_its_share_and_both_are_served(url: str, tmp_path: Path) -> None:
     _, first = small(url, tmp_path, "first", 60)
