@@ -72,20 +72,20 @@ class FoldPruner(optuna.pruners.BasePruner):
         epoch = max(mine[place])
         if epoch + 1 < max(WARM_UP, self.epochs // 2) or place >= self.n_folds:
             return False
-        others = []
-        for other in _others(study, trial):
+        others, trials = [], _others(study, trial)
+        for other in trials:
             curve = self.curves(other).get(place)
             if curve and (max(curve) >= epoch or self._ended(other, place)):
                 others.append(_best(curve, epoch))
         if len(others) < OTHERS:
             return False
         return _best(mine[place], epoch) > max(
-            float(np.median(others)), (1 + MARGIN) * self._best_there(study, others, place, epoch)
+            float(np.median(others)), (1 + MARGIN) * self._best_there(trials, others, place, epoch)
         )
 
-    def _best_there(self, study: optuna.Study, others: Sequence[float], place: int, epoch: int) -> float:
+    def _best_there(self, trials: Sequence[FrozenTrial], others: Sequence[float], place: int, epoch: int) -> float:
         """What the best complete trial had in a fold by an epoch; while there is none, the best of the others."""
-        complete = self._complete(study)
+        complete = _complete(trials)
         curve = self.curves(_best_of(complete)).get(place) if complete else None
         return _best(curve, epoch) if curve else min(others)
 
@@ -95,7 +95,7 @@ class FoldPruner(optuna.pruners.BasePruner):
         Args:
             planned: fits of the whole trial: there is a look after each of them but the last.
         """
-        complete, level = self._complete(study), ALPHA / max(1, planned - 1)
+        complete, level = _complete(study.get_trials(deepcopy=False)), ALPHA / max(1, planned - 1)
         if len(complete) < STARTUP:
             return self._hopeless(study, trial, level)
         mine, best = self.values(trial), self.values(_best_of(complete))
@@ -136,7 +136,7 @@ class FoldPruner(optuna.pruners.BasePruner):
         Returns:
             None while no trial is complete: then nothing is known of the folds that are left out.
         """
-        complete = [t for t in self._complete(study) if t.number != trial.number]
+        complete = [t for t in _complete(study.get_trials(deepcopy=False)) if t.number != trial.number]
         if not complete:
             return None
         best = _best_of(complete)
@@ -174,13 +174,14 @@ class FoldPruner(optuna.pruners.BasePruner):
         freedom = (len(table) - 1) * (len(folds) - 1)
         return max(float(np.sqrt(np.square(left).sum() / freedom)), _LEAST_NOISE), freedom
 
-    def _complete(self, study: optuna.Study) -> list[FrozenTrial]:
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [trial for trial in trials if (error_of(trial) or 0) > 0 and trial.intermediate_values]
-
     def _ended(self, trial: FrozenTrial, place: int) -> bool:
         """Whether a fit of a trial went to its own end."""
         return trial.state is TrialState.COMPLETE or max(trial.intermediate_values) // self.epochs > place
+
+
+def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return [trial for trial in done if (error_of(trial) or 0) > 0 and trial.intermediate_values]
 
 
 def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
