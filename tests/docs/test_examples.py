@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -55,4 +56,4 @@ def test_an_example_runs_to_its_report(name: str, tmp_path: Path) -> None:
     ended = tune(tmp_path, "--config", study, "--study", "quick", *SHORT)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "runs" / "quick" / "report.html").stat().st_size > 10_000
-    assert "2 done" in ended.stdout
+    assert re.search(r"2 done|1 done, 1 pruned", ended.stdout)  # beside the other one, a trial may end as hopeless
