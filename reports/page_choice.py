@@ -36,7 +36,9 @@ def choice(search: Search) -> str:
         "that of the differences pair by pair: same seed, same fold."
     )
     fresh = any(one["fresh"] for one in search.candidates)
-    return "<h3>How the winner was chosen</h3>" + table(head, rows) + note(f"{again if fresh else ''}{told}")
+    estimated = " A pruned trial's number in the search is an estimate." if any(map(_pruned, search.candidates)) else ""
+    explained = f"{again if fresh else ''}{told}{estimated}"
+    return "<h3>How the winner was chosen</h3>" + table(head, rows) + note(explained)
 
 
 def folds(search: Search, unit: str) -> str:
@@ -67,11 +69,15 @@ def _of_winner(search: Search, unit: str) -> str:
     return note("What the winner came to on each fold, in the search:") + table(head, rows)
 
 
+def _pruned(one: Mapping[str, Any]) -> bool:
+    return bool(one.get("pruned"))
+
+
 def _candidate(one: Mapping[str, Any]) -> Sequence[str]:
     fresh = one["fresh"]
     n_parameters = one["n_parameters"]
     return (
-        str(one["trial"]),
+        f"{one['trial']} (pruned)" if _pruned(one) else str(one["trial"]),
         number(one["search_value"], 6),
         number(fmean(fresh), 6) if fresh else UNKNOWN,
         number(stdev(fresh), 6) if len(fresh) > 1 else UNKNOWN,

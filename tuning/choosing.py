@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from .pareto import by_value, error_of, front
+from .pareto import by_error, by_value, error_of, front
 from .point import SEED
 from .spec import SpecError
 from .wording import counted
@@ -43,6 +43,7 @@ class Candidate:
         behind: what its `value` is above that of the best candidate, on the seeds that both have; in percent of the
             best one's.
         behind_se: the standard error of the differences pair by pair, in percent of the same; None for fewer than two.
+        pruned: whether the search gave it up; its `search_value` is then an estimate.
     """
 
     trial: int
@@ -54,6 +55,7 @@ class Candidate:
     seeds: tuple[int, ...] = ()
     behind: float = 0.0
     behind_se: float | None = None
+    pruned: bool = False
 
     @property
     def value(self) -> float:
@@ -85,8 +87,8 @@ class Choice:
         winners: trial numbers: one, or the members of an ensemble, the best first.
         candidates: the smallest `value` first.
         reason: a sentence.
-        optimism: of the trial with the best number in the search: its fresh value above its number, in percent; None
-            without fresh seeds.
+        optimism: of the complete trial with the best number in the search: its fresh value above its number, in
+            percent; None without fresh seeds.
     """
 
     rule: str
@@ -118,12 +120,31 @@ def top_trials(trials: Sequence[FrozenTrial], n: int, directions: Sequence[str] 
     Args:
         directions: ``minimize`` or ``maximize`` for each value; none: all are to be small.
     """
-    found: dict[str, FrozenTrial] = {}
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values]
     several = any(len(trial.values) > 1 for trial in complete)
-    for trial in front(complete, directions) if several else sorted(complete, key=by_value(directions)):
+    return _different(front(complete, directions) if several else sorted(complete, key=by_value(directions)))[:n]
+
+
+def to_judge_again(trials: Sequence[FrozenTrial], winner: WinnerSpec) -> list[FrozenTrial]:
+    """The trials that fresh seeds judge: the best COMPLETE ones, `top` of them if there are so many.
+
+    Where pruning left fewer, the pruned ones with the best estimates come behind them: beside a lucky first trial
+    everything else may have been given up, and one candidate alone has nothing to win against. Not for an ensemble,
+    of which every candidate is a member, and not where several objectives make a front.
+    """
+    top = top_trials(trials, winner.top)
+    if not top or winner.rule == "ensemble" or any(len(trial.values) > 1 for trial in top):
+        return top
+    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED and trial.values]
+    return _different([*top, *sorted(pruned, key=by_error)])[: winner.top]
+
+
+def _different(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Of several trials with one point only the first."""
+    found: dict[str, FrozenTrial] = {}
+    for trial in trials:
         found.setdefault(repr(sorted(trial.params.items())), trial)
-    return list(found.values())[:n]
+    return list(found.values())
 
 
 def choose(study: optuna.Study, spec: StudySpec, fresh: optuna.Study | None) -> Choice:
@@ -136,17 +157,20 @@ def choose(study: optuna.Study, spec: StudySpec, fresh: optuna.Study | None) -> 
         SpecError: the search has no COMPLETE trial.
     """
     again = [] if fresh is None else fresh.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    top = top_trials(study.get_trials(deepcopy=False), spec.winner.top)
+    top = to_judge_again(study.get_trials(deepcopy=False), spec.winner)
     if not top:
         raise SpecError(f"The study '{study.study_name}' has no finished trial yet. Run `tune` to go on with it.")
     found = [_candidate(trial, again, spec.search.metric) for trial in top]
-    if any(candidate.fresh for candidate in found):
-        found = [candidate for candidate in found if candidate.fresh]
+    judged = [candidate for candidate in found if candidate.fresh]
+    found = judged or [candidate for candidate in found if not candidate.pruned]
     best = min(found, key=lambda candidate: (candidate.value, candidate.trial))
     ranked = sorted((_compared(c, best) for c in found), key=lambda c: (c.value, c.trial))
     winners, reason = _by_rule(spec.winner, ranked)
-    first = min(ranked, key=lambda candidate: (candidate.search_value, candidate.trial))
-    optimism = 100 * (first.value / first.search_value - 1) if first.fresh and first.search_value > 0 else None
+    complete = [candidate for candidate in ranked if not candidate.pruned]
+    first = min(complete, key=lambda candidate: (candidate.search_value, candidate.trial), default=None)
+    optimism = (
+        100 * (first.value / first.search_value - 1) if first and first.fresh and first.search_value > 0 else None
+    )
     return Choice(spec.winner.rule, winners, tuple(ranked), reason, optimism)
 
 
@@ -179,10 +203,13 @@ def _candidate(trial: FrozenTrial, again: Sequence[FrozenTrial], metric: str) ->
         trial=trial.number,
         search_value=number,
         fresh=tuple(t.value for t in mine if t.value is not None),
-        n_parameters=trial.user_attrs.get("n_parameters"),
+        n_parameters=next(
+            (t.user_attrs["n_parameters"] for t in (trial, *mine) if "n_parameters" in t.user_attrs), None
+        ),
         best_epochs=best_epochs or (int(trial.user_attrs.get("best_epoch", 0)),),
         pairs={(int(score["seed"]), int(score["fold"])): float(score[metric]) for score in judged or searched},
         seeds=tuple(int(t.params[SEED]) for t in mine if t.value is not None),
+        pruned=trial.state is TrialState.PRUNED,
     )
 
 
@@ -213,7 +240,7 @@ def _by_rule(winner: WinnerSpec, ranked: Sequence[Candidate]) -> tuple[tuple[int
     if winner.rule == "ensemble" and len(ranked) > 1:
         members = tuple(candidate.trial for candidate in ranked)
         return members, f"The mean of the forecasts of the best {len(members)} trials, ranked by {judged}."
-    smallest = f"Trial {best.trial} has the smallest error of {len(ranked)} candidates, by {judged}"
+    smallest = f"Trial {best.trial} has the smallest error of {counted(len(ranked), 'candidate')}, by {judged}"
     if winner.rule != "one-se" or len(ranked) == 1:
         return (best.trial,), f"{smallest}."
     near = [c for c in ranked[1:] if c.behind_se is not None and c.behind <= c.behind_se and c.n_parameters is not None]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 from ..storage.locks import file_lock
 from . import delivery, fresh
-from .choosing import top_trials
+from .choosing import to_judge_again
 from .launch import launcher
 from .machine import Machines
 from .opening import Opened
@@ -57,14 +59,17 @@ def finish(
 
 def _judged_again(opened: Opened, machines: Machines, *, quiet: bool, say: Callable[[str], None]) -> bool:
     """Train the candidates with fresh seeds; whether it was not interrupted. One alone has nothing to win against."""
-    if len(top_trials(opened.study.get_trials(deepcopy=False), opened.spec.winner.top)) < 2:
+    candidates = to_judge_again(opened.study.get_trials(deepcopy=False), opened.spec.winner)
+    if len(candidates) < 2:
         return True
     ours = fresh.open_fresh(opened)
     waiting = take_snapshot(ours.study).waiting
     if not waiting:
         return True
     winner = ours.spec.winner
-    say(f"the best {winner.top} again with {counted(winner.fresh_seeds, 'fresh seed')}: {counted(waiting, 'training')}")
+    pruned = sum(trial.state is TrialState.PRUNED for trial in candidates)
+    best = f"the best {len(candidates)}{f' ({pruned} of them pruned)' if pruned else ''}"
+    say(f"{best} again with {counted(winner.fresh_seeds, 'fresh seed')}: {counted(waiting, 'training')}")
     launch = launcher(ours, machines, waiting)
     with Progress(epochs=ours.spec.training.epochs, until=None, workers=launch.workers, quiet=quiet) as progress:
         return launch.run(progress) is Outcome.FINISHED

@@ -14,7 +14,7 @@ from ..storage import fleet
 from ..storage.locks import named_lock
 from ..storage.resilient import ResilientStorage
 from . import queue, records
-from .choosing import top_trials
+from .choosing import to_judge_again
 from .opening import Opened
 from .point import SEED
 from .samplers import derived_seed
@@ -36,7 +36,7 @@ def find(storage: ResilientStorage, spec: StudySpec) -> optuna.Study | None:
 def fresh_spec(study: optuna.Study, spec: StudySpec) -> StudySpec:
     """Candidates × fresh seeds as a list of points; one repeat each, nothing is pruned, no model is kept."""
     space, seeds = spec.parsed_space(), fresh_seeds(spec)
-    candidates = [space.decode(t.params) for t in top_trials(study.get_trials(deepcopy=False), spec.winner.top)]
+    candidates = [space.decode(t.params) for t in to_judge_again(study.get_trials(deepcopy=False), spec.winner)]
     points = tuple({**point, SEED: seed} for seed in seeds for point in candidates)
     return spec.model_copy(
         update={

@@ -113,7 +113,8 @@ class WinnerSpec(Section):
     Attributes:
         rule: ``one-se``: of the candidates whose error is within one standard error of the best, the one with the
             fewest parameters; ``best``: the smallest error; ``ensemble``: the mean of the forecasts of all candidates.
-        top: candidates: the best trials of the search.
+        top: candidates: the best complete trials of the search; where pruning left fewer and there are fresh seeds to
+            judge them, the pruned ones with the best estimates, too (not for an ensemble).
         fresh_seeds: with how many new seeds each is trained and judged again; 0: the search's own numbers decide.
     """
 

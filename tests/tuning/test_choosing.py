@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from greentune.tuning.choosing import choose, one, top_trials
+from greentune.tuning.choosing import choose, one, to_judge_again, top_trials
 from greentune.tuning.sections import WinnerSpec
 from greentune.tuning.spec import SpecError, StudySpec
 
@@ -148,6 +148,40 @@ def test_epochs_come_from_the_fits_of_the_search_and_those_with_fresh_seeds() ->
     searched = study(trial(0.1, [1.0], best_epochs=(1,)), trial(0.2, [1.1], best_epochs=(1,)))
     fresh = study(*(trial(x, [1.2], seed=11, listed=True, best_epochs=(0,)) for x in (0.1, 0.2)))
     assert choose(searched, spec(), fresh).candidate(0).epochs == 2, "the median of 2 and 1, rounded up"
+
+
+def pruned(x: float, estimate: float) -> FrozenTrial:
+    distributions: dict[str, Any] = {"x": FloatDistribution(0, 1)}
+    found = create_trial(state=TrialState.PRUNED, value=estimate, params={"x": x}, distributions=distributions)
+    assert found.values == [estimate]
+    return found
+
+
+def test_pruned_trials_fill_up_the_candidates_where_few_are_complete() -> None:
+    searched = study(trial(0.1, [1.0]), pruned(0.2, 1.4), pruned(0.3, 1.0), pruned(0.4, 1.2), pruned(0.1, 1.0))
+    judged = [t.number for t in to_judge_again(searched.trials, WinnerSpec(top=3))]
+    assert judged == [0, 2, 3], (
+        "the complete one first although an estimate equals it; another try at its point is none"
+    )
+    assert len(to_judge_again(searched.trials, WinnerSpec(top=1))) == 1
+    assert len(to_judge_again(searched.trials, WinnerSpec(top=3, rule="ensemble"))) == 1
+    assert to_judge_again(searched.trials[1:], WinnerSpec(top=3)) == [], "nothing is complete: no winner"
+    assert [t.number for t in to_judge_again(SEARCH.trials, WinnerSpec(top=2))] == [0, 1]
+
+
+def test_pruned_trial_that_was_better_with_fresh_seeds_wins() -> None:
+    searched = study(trial(0.1, [1.0], n_parameters=900), pruned(0.2, 1.0))
+    found = choose(searched, spec(rule="one-se"), again(x1=(1.2, 1.3, 1.4), x2=(1.1, 1.0, 1.2)))
+    assert found.winners == (1,)
+    assert found.candidate(1).pruned
+    assert found.candidate(1).n_parameters == 100, "of the model that was trained again"
+    assert found.optimism == pytest.approx(30.0), "that of the complete trial"
+    assert found.to_json()["candidates"][0]["pruned"] is True
+
+
+def test_pruned_trial_does_not_win_by_its_estimate() -> None:
+    searched = study(pruned(0.2, 1.0), trial(0.1, [1.0]))
+    assert [candidate.trial for candidate in choose(searched, spec(), None).candidates] == [1]
 
 
 def test_candidates_are_different_points() -> None:
