@@ -76,9 +76,7 @@ def features(evidence: Evidence) -> list[Finding]:
     return [
         found,
         _finding("lead", [one for place, one in accused.items() if not ahead[place]], None)
-        or Finding(
-            "lead", "passed", f"None of {(judged & ~ahead).sum()} ordinary features runs ahead of its own time."
-        ),
+        or Finding("lead", "passed", _all_in_time(int((judged & ~ahead).sum()))),
     ]
 
 
@@ -213,6 +211,12 @@ def _finding(check: str, accused: Sequence[_Accused | None], together: _Accused 
 
 def _time(time: np.datetime64) -> str:
     return f"{np.datetime_as_string(time, unit='m')} UTC"
+
+
+def _all_in_time(n_ordinary: int) -> str:
+    if not n_ordinary:
+        return "There is no ordinary feature to judge."
+    return f"None of {counted(n_ordinary, 'ordinary feature')} runs ahead of its own time."
 
 
 def _praise(evidence: Evidence, relations: Relations, ahead: np.ndarray) -> str:
