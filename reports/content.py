@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..storage.features import leads_of
+from ..storage.parts import PART_NAMES
 from . import plots
 from .baselines import baselines_of
 from .evaluation import Evaluation
@@ -171,7 +172,7 @@ def data_facts(dataset: Dataset) -> DataFacts:
         last=None if times is None else _day(times[-1]),
         step_seconds=dataset.step_seconds,
         counts=dict(dataset.counts),
-        parts=tuple(_part_facts(dataset, name) for name in ("train", "val", "test")),
+        parts=tuple(_part_facts(dataset, name) for name in PART_NAMES if name != "val" or _has_validation(dataset)),
         features=tuple((name, _meaning(dataset, name)) for name in dataset.feature_names),
         lookback=dataset.lookback,
         steps_ahead=tuple(dataset.steps_ahead),
@@ -273,10 +274,10 @@ def _validation(dataset: Dataset) -> list[str]:
         return ["The parts are those of the arrays; whether windows straddle their borders cannot be seen from them."]
     gap = dataset.lookback + dataset.spec.horizon - 1
     scaling = "Scaling was fitted on training rows only."
-    if not len(dataset.val.windows):
+    if not _has_validation(dataset):
         scaling = (
-            "The exported model was trained on the training and the validation part together, which are listed as "
-            "training here, and its scaling was fitted there; in the search each fit was scaled by its own training."
+            "The exported model was trained on the training and the validation part together, and its scaling was "
+            "fitted there; in the search each fit was scaled by its own training."
         )
     return [
         "The parts follow each other in time: training, validation, test.",
@@ -299,12 +300,19 @@ def _limits(dataset: Dataset) -> list[str]:
     return found
 
 
+def _has_validation(dataset: Dataset) -> bool:
+    """Without, the model learnt from the training and the validation part together."""
+    return len(dataset.val.windows) > 0
+
+
 def _part_facts(dataset: Dataset, name: str) -> PartFacts:
     part = dataset.part(name)
     times = dataset.target_times(part)
     known = times is not None and times.size > 0
     first, last = (_day(times.min()), _day(times.max())) if known and times is not None else (None, None)
-    return PartFacts(name, len(part.windows), dataset.counts.get(f"windows_left_out_{name}"), first, last)
+    left_out = dataset.counts.get(f"windows_left_out_{name}")
+    shown = "train + val" if name == "train" and not _has_validation(dataset) else name
+    return PartFacts(shown, len(part.windows), left_out, first, last)
 
 
 def _meaning(dataset: Dataset, name: str) -> str:

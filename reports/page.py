@@ -17,7 +17,7 @@ from .stylesheet import CSS
 from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, setting, steps, varied
 
 _N_TRIALS = 10
-_PARTS = {"train": "training", "val": "validation", "test": "test"}
+_PARTS = {"train": "training", "val": "validation", "train + val": "training and validation", "test": "test"}
 _COUNTS = {
     "rows": "rows",
     "rows_missing": "rows missing in the file",

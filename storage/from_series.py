@@ -57,8 +57,9 @@ class SeriesSource:
 
     def everything(self) -> Dataset:
         origins = {"train": self._samples, "val": self._samples[:0], "test": self._test}
-        cut = self._cut(slice(0, self._borders[1]), origins, dict(self.dataset.counts))
-        return replace(cut, everything=True)
+        left_out = {**self.dataset.counts, "windows_left_out_train": self._left_out, "windows_left_out_val": 0}
+        left_out["windows_left_out"] = sum(left_out[f"windows_left_out_{name}"] for name in PART_NAMES)
+        return replace(self._cut(slice(0, self._borders[1]), origins, left_out), everything=True)
 
     def _parts(self) -> Dataset:
         spec, target = self._spec, self._target
@@ -77,7 +78,8 @@ class SeriesSource:
             raise DataError(found)
         counts["windows_left_out"] = sum(counts[f"windows_left_out_{name}"] for name in PART_NAMES)
         self._test = origins["test"]
-        self._samples = select(whole, target, (0, self._borders[1]), spec).origins
+        before_test = select(whole, target, (0, self._borders[1]), spec)
+        self._samples, self._left_out = before_test.origins, before_test.left_out
         return self._cut(slice(0, self._borders[0]), origins, counts, matrix)
 
     def _x_scaler(self, rows: slice) -> LinearScaler:

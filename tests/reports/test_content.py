@@ -10,7 +10,7 @@ from greentune.reports.content import ReportContent, Search, TrialRow, Winner, d
 from greentune.reports.evaluation import evaluate
 from greentune.reports.model_info import versions
 from greentune.storage.dataset import Dataset
-from greentune.storage.datasets import load_dataset
+from greentune.storage.datasets import load_dataset, load_source
 from greentune.storage.source import without_validation
 
 from .conftest import Trained, small_spec, train
@@ -80,6 +80,14 @@ def test_report_says_on_which_rows_scaling_was_fitted(trained: Trained) -> None:
     told = " ".join(content_of(trained, dataset=without_validation(trained.dataset)).validation)
     assert "training and the validation part together" in told
     assert "training rows only" not in told
+
+
+def test_parts_that_were_learnt_together_are_one(dataset: Dataset) -> None:
+    learnt, test = data_facts(load_source(dataset.spec).everything()).parts
+    apart = data_facts(dataset)
+    assert (learnt.name, test) == ("train + val", apart.parts[2])
+    assert (learnt.first, learnt.last) == (apart.parts[0].first, apart.parts[1].last)
+    assert learnt.n_windows > apart.parts[0].n_windows + apart.parts[1].n_windows, "those over the border, too"
 
 
 def test_report_gathers_pictures_reading_and_limits(trained: Trained) -> None:

@@ -52,6 +52,16 @@ def test_samples_of_folds_are_the_windows_before_the_test_part(tmp_path: Path) -
     np.testing.assert_array_equal(everything.observed(everything.test), whole.observed(whole.test))
 
 
+def test_windows_left_out_are_counted_before_the_test_part(tmp_path: Path) -> None:
+    frame = tiny_frame()
+    frame.loc[[5, len(frame) - 3], "power"] = np.nan
+    source = load_source(tiny_spec(write_csv(tmp_path, frame)))
+    counts = source.everything().counts
+    assert 0 < counts["windows_left_out_train"] < counts["windows_left_out"]
+    assert counts["windows_left_out_val"] == 0
+    assert counts["windows_left_out_test"] == source.dataset.counts["windows_left_out_test"] > 0
+
+
 def test_prepared_arrays_are_cut_into_the_same_windows(tmp_path: Path) -> None:
     spec = tiny_spec(tiny_csv(tmp_path), **SPEC)
     series = load_source(spec)
