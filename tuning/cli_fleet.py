@@ -232,14 +232,14 @@ _ENQUEUED = {
 
 def _status(database: ResilientStorage, study: str | None, *, as_json: bool, indent: int | None) -> str:
     from ..storage import fleet
-    from . import records
+    from . import gate, records
     from .owner import is_gone
     from .snapshot import take_snapshot
     from .summary import EXPIRY_SECONDS, fleet_lines, status_lines
 
     names = records.study_names(database) if study is None else [study]
     found = [records.load_study(database, name) for name in names] or [records.load_study(database, None)]
-    snapshots = [take_snapshot(each) for each in found]
+    snapshots = [take_snapshot(each, used_up=gate.used_up_of(each, database)) for each in found]
     workers = fleet.workers(database) if fleet.has_table(database) else []
     if study is not None:
         workers = [each for each in workers if each.study == study]

@@ -15,6 +15,8 @@ from ..storage.tickets import Row
 from . import records
 
 if TYPE_CHECKING:
+    import optuna
+
     from .spec import StudySpec
 
 BAD_ENDINGS = ("error", "lost", "oom")
@@ -42,13 +44,31 @@ def look(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: 
     control = attributes.get(records.CONTROL, records.RUN)
     if attributes.get(records.STOPPED) or control == records.STOP:
         return Gate.CLOSED
-    until = attributes.get(records.UNTIL)
-    if until is not None and fleet.time_of(connection) >= until:
-        return Gate.CLOSED
-    budget = spec.search.worker_seconds
-    if budget is not None and tallies.worker_seconds(connection, study_id) >= budget:
+    if _used_up(connection, study_id, spec, attributes) is not None:
         return Gate.CLOSED
     return Gate.OPEN if control == records.RUN else Gate.PAUSED
+
+
+def used_up_of(study: optuna.Study, storage: ResilientStorage) -> str | None:
+    """Why no new trial of a study begins although tickets wait, without a full stop; None while its budgets last."""
+    attributes = study.user_attrs
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        return None
+    try:
+        spec = records.spec_in(study.study_name, attributes)
+    except records.StudyError:  # of another version: its counts are shown all the same
+        return None
+    return storage.transaction(lambda connection, _again: _used_up(connection, study._study_id, spec, attributes))
+
+
+def _used_up(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> str | None:
+    until = attributes.get(records.UNTIL)
+    if until is not None and fleet.time_of(connection) >= until:
+        return attributes.get(records.ENDED) or "The time limit is used up; the same command again goes on"
+    budget = spec.search.worker_seconds
+    if budget is not None and tallies.worker_seconds(connection, study_id) >= budget:
+        return "The time of all workers together is used up; a longer --worker-time goes on"
+    return None
 
 
 def crash_loop(rows: Sequence[Row], *, times: int, begun: float | None) -> str | None:

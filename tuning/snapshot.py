@@ -63,6 +63,7 @@ class Snapshot:
         returning: tickets whose worker ended, and that the next worker to come puts back into the queue.
         control: what was ordered: ``run``, ``pause``, ``pause-now`` or ``stop``.
         stopped: why the study has stopped by itself; empty when it has not.
+        used_up: which budget is used up, so that no new trial begins; only where the caller looked.
         last_error: what the newest failed trial said at last.
     """
 
@@ -84,6 +85,7 @@ class Snapshot:
     control: str = records.RUN
     stopped: tuple[str, ...] = ()
     last_error: str | None = None
+    used_up: str | None = None
 
     @property
     def finished(self) -> int:
@@ -100,7 +102,7 @@ class Snapshot:
         return asdict(self)
 
 
-def take_snapshot(study: optuna.Study) -> Snapshot:
+def take_snapshot(study: optuna.Study, *, used_up: str | None = None) -> Snapshot:
     """Read the study's state.
 
     ``trial_seconds`` is the mean wall time of finished trials; None before the first.
@@ -126,6 +128,7 @@ def take_snapshot(study: optuna.Study) -> Snapshot:
         open=sum(t.state in _OPEN and "ticket" in t.user_attrs for t in trials),
         control=str(attributes.get(records.CONTROL, records.RUN)),
         stopped=tuple(attributes.get(records.STOPPED, ())),
+        used_up=used_up,
         **counts,
     )
 

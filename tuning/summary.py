@@ -65,6 +65,8 @@ def status_lines(snapshot: Snapshot) -> list[str]:
     if snapshot.returning:
         lines.append(f"  tickets that the next worker to come puts back into the queue: {snapshot.returning}")
     lines += [f"  stopped: {sentence}" for sentence in snapshot.stopped]
+    if snapshot.used_up is not None:
+        lines.append(f"  no new trial begins: {snapshot.used_up[0].lower()}{snapshot.used_up[1:]}")
     if snapshot.requeued:
         lines.append(
             f"  rows of tickets that went back to the queue (lost, interrupted, withdrawn): {snapshot.requeued}"

@@ -241,6 +241,17 @@ def test_status_shows_all_studies_or_one_and_workers_for_scripts(tmp_path: Path,
     assert shown["fleet"] == []
 
 
+def test_status_says_which_budget_is_used_up_while_tickets_wait(tmp_path: Path, say: Said) -> None:
+    spec = spec_of("a", search={"worker_seconds": 1e-6})
+    _, study = new_study(f"sqlite:///{tmp_path / 'a.db'}", spec, tmp_path)
+    assert "no new trial begins" not in say("status")
+    records.begin_run(study, now=time.time() - 60, timeout=30)
+    assert "no new trial begins: the time limit is used up" in say("status")
+    records.begin_run(study, now=time.time(), timeout=30)
+    study.ask()
+    assert "no new trial begins: the time of all workers together is used up" in say("status")
+
+
 def plain_optuna(folder: Path) -> None:
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'a.db'}")
     optuna.create_study(storage=storage, study_name="theirs").optimize(lambda trial: trial.suggest_float("x", 0, 1), 2)
