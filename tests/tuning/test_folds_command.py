@@ -28,6 +28,11 @@ def test_folds_end_with_two_where_a_leak_is_proven(tmp_path: Path) -> None:
 
 def test_folds_end_with_nothing_where_all_is_well(tmp_path: Path) -> None:
     write_series(tmp_path / "wind.csv")
-    drawn = tune(tmp_path, "folds", "--data", "wind.csv", "--target", "power_mw", "--horizon", "2")
+    series = ("--data", "wind.csv", "--target", "power_mw", "--horizon", "2")
+    drawn = tune(tmp_path, "folds", *series)
     assert drawn.returncode == 0, drawn.stderr
     assert "proven leak" not in drawn.stdout
+    assert "'wind_ms@+2' takes away" not in drawn.stdout
+    known = tune(tmp_path, "folds", *series, "--known-ahead", "wind_ms")
+    assert known.returncode == 0, known.stderr
+    assert "'wind_ms@+2' takes away" in known.stdout, "power follows this wind, which nobody could know so well"

@@ -82,3 +82,12 @@ def test_option_has_the_name_that_it_has_in_a_study_file_or_in_python(
 
 def test_no_exception_is_left_over() -> None:
     assert {*OTHER_NAMES, *OF_THE_COMMAND} <= {*OPTIONS}
+
+
+@pytest.mark.parametrize("command", ["folds", "check", "compare"])
+def test_data_are_described_to_other_commands_as_to_tune(command: str) -> None:
+    """So that a command line that was looked over with `tune folds` is the one that `tune` gets."""
+    tune: Any = typer.main.get_command(app)
+    data = {option.opts[0] for option in tune.params if option.rich_help_panel == "Data"}
+    assert {"--data", "--known-ahead"} < data
+    assert data <= {option.opts[0] for option in tune.commands[command].params}
