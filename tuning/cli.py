@@ -15,6 +15,7 @@ from ..storage.mistakes import Mistake
 from . import cli_compare, cli_data, cli_fleet, cli_results, cli_study
 from . import options as o
 from . import options_code as c
+from . import options_data as d
 from . import options_first as f
 from . import options_judging as j
 from . import options_study as s
@@ -67,25 +68,12 @@ def _version(asked: bool) -> None:
 
 
 @app.callback(invoke_without_command=True)
+@d.with_data
 def run(
     context: typer.Context,
     config: o.ConfigOption = None,
     preset: s.PresetOption = None,
-    data: o.DataOption = None,
-    target: o.TargetOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
-    unit: o.UnitOption = None,
-    capacity: o.CapacityOption = None,
-    features: o.FeaturesOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    known_ahead_beyond: o.KnownAheadBeyondOption = None,
-    circular: o.CircularOption = None,
-    lookback: o.LookbackOption = None,
-    horizon: o.HorizonOption = None,
-    outputs: o.OutputsOption = None,
-    scaling: o.ScalingOption = None,
-    trust_scaler: o.TrustScalerOption = None,
+    data: d.Given = d.NOTHING,
     builder: o.BuilderOption = None,
     hypermodel: c.HypermodelOption = None,
     objective_function: c.ObjectiveFunctionOption = None,
@@ -155,21 +143,7 @@ def run(
             "hypermodel": hypermodel,
             "objective_function": objective_function,
             "search.directions": direction,
-            "data.path": data,
-            "data.target": target,
-            "data.timestamp": timestamp,
-            "data.timezone": timezone,
-            "data.unit": unit,
-            "data.capacity": capacity,
-            "data.features": features,
-            "data.known_ahead": known_ahead,
-            "data.known_ahead_beyond": known_ahead_beyond,
-            "data.circular": circular,
-            "data.lookback": lookback,
-            "data.horizon": horizon,
-            "data.outputs": outputs,
-            "data.scaling": scaling,
-            "data.trust_scaler": trust_scaler,
+            **data,
             "search.sampler": sampler,
             "search.pruner": pruner,
             "search.metric": metric,

@@ -10,6 +10,7 @@ import typer
 
 from ..storage.mistakes import Mistake
 from . import options as o
+from . import options_data as d
 from .cli_shared import EXIT_INTERRUPTED, EXIT_MISTAKE, EXIT_NO_WINNER, specification
 
 _COMPARISON = "Comparison"
@@ -49,6 +50,7 @@ MetricOption = Annotated[
 ]
 
 
+@d.with_data
 def compare(
     study: StudiesOption = None,
     config: o.ConfigOption = None,
@@ -56,21 +58,7 @@ def compare(
     epochs: EpochsOption = None,
     metric: MetricOption = None,
     name: NameOption = None,
-    data: o.DataOption = None,
-    target: o.TargetOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
-    unit: o.UnitOption = None,
-    capacity: o.CapacityOption = None,
-    features: o.FeaturesOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    known_ahead_beyond: o.KnownAheadBeyondOption = None,
-    circular: o.CircularOption = None,
-    lookback: o.LookbackOption = None,
-    horizon: o.HorizonOption = None,
-    outputs: o.OutputsOption = None,
-    scaling: o.ScalingOption = None,
-    trust_scaler: o.TrustScalerOption = None,
+    data: d.Given = d.NOTHING,
     seed: o.SeedOption = None,
     backend: o.BackendOption = None,
     precision: o.PrecisionOption = None,
@@ -95,21 +83,7 @@ def compare(
         {
             "seed": seed,
             "backend": backend,
-            "data.path": data,
-            "data.target": target,
-            "data.timestamp": timestamp,
-            "data.timezone": timezone,
-            "data.unit": unit,
-            "data.capacity": capacity,
-            "data.features": features,
-            "data.known_ahead": known_ahead,
-            "data.known_ahead_beyond": known_ahead_beyond,
-            "data.circular": circular,
-            "data.lookback": lookback,
-            "data.horizon": horizon,
-            "data.outputs": outputs,
-            "data.scaling": scaling,
-            "data.trust_scaler": trust_scaler,
+            **data,
             "search.metric": metric,
             "training.epochs": epochs,
             "training.precision": precision,

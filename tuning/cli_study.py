@@ -13,6 +13,7 @@ import typer
 from ..storage.mistakes import Mistake
 from . import options as o
 from . import options_code as c
+from . import options_data as d
 from . import options_judging as j
 from . import options_study as s
 from .cli_shared import say, specification
@@ -23,11 +24,11 @@ def init(
         str | None, typer.Argument(help="Series (CSV, .csv.gz, Parquet). Default: the packaged wind farm.")
     ] = None,
     out: s.StudyFileOption = Path("study.toml"),
-    target: o.TargetOption = None,
+    target: d.TargetOption = None,
     horizon: s.StepsAheadOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
+    known_ahead: d.KnownAheadOption = None,
+    timestamp: d.TimestampOption = None,
+    timezone: d.TimezoneOption = None,
     force: s.ForceOption = False,
     schema: s.SchemaOption = True,
     as_json: o.JsonOption = False,
@@ -59,24 +60,11 @@ def init(
     print(f"{out} written. What it would run: tune check {out}; a first look: tune --config {out} --preset quick")
 
 
+@d.with_data
 def check(
     study_file: Annotated[Path | None, typer.Argument(help="Study file (TOML). Default: what plain tune runs.")] = None,
     preset: s.PresetOption = None,
-    data: o.DataOption = None,
-    target: o.TargetOption = None,
-    timestamp: o.TimestampOption = None,
-    timezone: o.TimezoneOption = None,
-    unit: o.UnitOption = None,
-    capacity: o.CapacityOption = None,
-    features: o.FeaturesOption = None,
-    known_ahead: o.KnownAheadOption = None,
-    known_ahead_beyond: o.KnownAheadBeyondOption = None,
-    circular: o.CircularOption = None,
-    lookback: o.LookbackOption = None,
-    horizon: o.HorizonOption = None,
-    outputs: o.OutputsOption = None,
-    scaling: o.ScalingOption = None,
-    trust_scaler: o.TrustScalerOption = None,
+    data: d.Given = d.NOTHING,
     builder: o.BuilderOption = None,
     hypermodel: c.HypermodelOption = None,
     objective_function: c.ObjectiveFunctionOption = None,
@@ -98,21 +86,7 @@ def check(
         study_file,
         {
             "preset": preset,
-            "data.path": data,
-            "data.target": target,
-            "data.timestamp": timestamp,
-            "data.timezone": timezone,
-            "data.unit": unit,
-            "data.capacity": capacity,
-            "data.features": features,
-            "data.known_ahead": known_ahead,
-            "data.known_ahead_beyond": known_ahead_beyond,
-            "data.circular": circular,
-            "data.lookback": lookback,
-            "data.horizon": horizon,
-            "data.outputs": outputs,
-            "data.scaling": scaling,
-            "data.trust_scaler": trust_scaler,
+            **data,
             "builder": builder,
             "hypermodel": hypermodel,
             "objective_function": objective_function,

@@ -12,66 +12,9 @@ import typer
 
 from ..storage.mistakes import Mistake
 
-_DATA, _SEARCH, _TRIALS, _RUN, _RAY = "Data", "Search", "Trials", "Run", "Ray (an extra of greentune: ray)"
+_SEARCH, _TRIALS, _RUN, _RAY = "Search", "Trials", "Run", "Ray (an extra of greentune: ray)"
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Study file (TOML). Options win over it.")]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help="Series (CSV, .csv.gz, Parquet) or folder of arrays. Default: the packaged wind farm.",
-        rich_help_panel=_DATA,
-    ),
-]
-TargetOption = Annotated[str | None, typer.Option(help="Column to forecast.", rich_help_panel=_DATA)]
-TimestampOption = Annotated[str | None, typer.Option(help="Column of the times.", rich_help_panel=_DATA)]
-TimezoneOption = Annotated[
-    str | None,
-    typer.Option(help="Clock of times without an offset, e.g. Europe/Paris. [default: UTC]", rich_help_panel=_DATA),
-]
-UnitOption = Annotated[str | None, typer.Option(help="Unit of the target. [default: MW]", rich_help_panel=_DATA)]
-CapacityOption = Annotated[
-    float | None, typer.Option(help="Of the plant, in the unit, for nRMSE.", rich_help_panel=_DATA)
-]
-FeaturesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--features", help="Columns to learn from, comma-separated. Default: all numeric ones.", rich_help_panel=_DATA
-    ),
-]
-KnownAheadOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--known-ahead",
-        help="Features known at the target hour (weather forecasts), comma-separated.",
-        rich_help_panel=_DATA,
-    ),
-]
-KnownAheadBeyondOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Steps after the target of which --known-ahead is seen as well. [default: 0]", rich_help_panel=_DATA
-    ),
-]
-CircularOption = Annotated[
-    list[str] | None, typer.Option("--circular", help="Features in degrees, comma-separated.", rich_help_panel=_DATA)
-]
-LookbackOption = Annotated[int | None, typer.Option(help="Steps in a window. [default: 24]", rich_help_panel=_DATA)]
-HorizonOption = Annotated[
-    int | None, typer.Option(help="Steps ahead to forecast. [default: 1; packaged farm: 3]", rich_help_panel=_DATA)
-]
-OutputsOption = Annotated[
-    str | None,
-    typer.Option(
-        help="last: only the step of the horizon; all: every step up to it. [default: last]", rich_help_panel=_DATA
-    ),
-]
-ScalingOption = Annotated[str | None, typer.Option(help="minmax or standard. [default: minmax]", rich_help_panel=_DATA)]
-TrustScalerOption = Annotated[
-    bool | None,
-    typer.Option("--trust-scaler", help="Arrays: read y_train_scaler.pkl, which can run code.", rich_help_panel=_DATA),
-]
-
 BuilderOption = Annotated[
     str | None,
     typer.Option(
