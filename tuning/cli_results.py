@@ -28,6 +28,7 @@ def export(
     winner: j.WinnerOption = None,
     top: j.TopOption = None,
     fresh_seeds: j.FreshSeedsOption = None,
+    final_epochs: o.FinalEpochsOption = None,
     workers: o.WorkersOption = None,
     as_json: o.JsonOption = False,
     quiet: o.QuietOption = False,
@@ -38,7 +39,7 @@ def export(
     from .finishing import finish
     from .machine import Machines
     from .opening import Opened, writable
-    from .spec import with_winner
+    from .spec import with_end
     from .summary import delivered_lines
 
     database, url = existing(storage, out)
@@ -49,8 +50,9 @@ def export(
             f"The study '{spec.study}' is that of an objective function: it has no model to export. Its trials are in "
             f"{table.write_table(found, spec, writable(out / spec.study))}."
         )
-    if winner is not None or top is not None or fresh_seeds is not None:
-        spec = with_winner(spec, {"rule": winner, "top": top, "fresh_seeds": fresh_seeds})
+    if any(option is not None for option in (winner, top, fresh_seeds, final_epochs)):
+        choice = {"rule": winner, "top": top, "fresh_seeds": fresh_seeds}
+        spec = with_end(spec, winner=choice, final={"epochs": final_epochs})
         records.write_spec(found, spec)
     target = None if bundle is None else bundle.resolve()
     folder = writable(out / spec.study)
@@ -78,6 +80,10 @@ def predict(
     """Forecast with a bundle from every hour of a series that has a full window behind it."""
     from ..reports.forecaster import Forecaster
 
+    if out is not None and not out.parent.is_dir():
+        raise Mistake(
+            f"`--out` must lie in a folder that exists; there is none at {out.parent}. Make it, or use another."
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     forecaster = Forecaster.load(bundle)
     frame = forecaster.predict(series)
@@ -91,7 +97,7 @@ def predict(
     try:
         frame.to_csv(out, index=False)
     except OSError as error:
-        raise Mistake(f"`--out` must be a file that can be written; {out} cannot: {error.strerror}.") from None
+        raise Mistake(f"`--out` must be a file that can be written; {out} cannot: {error.strerror or error}.") from None
     if not as_json:
         last = f"{frame['target_time'].iloc[-1]:%Y-%m-%d %H:%M} UTC"
         print(f"{len(frame)} forecasts in {forecaster.unit}, the last for {last}, written to {out}")

@@ -169,6 +169,7 @@ def _go_on(
         update={
             "search": search,
             "winner": spec.winner,
+            "final": spec.final,
             "run": spec.run,
             "entries": spec.entries,
             "space": extended_space(stored.space, spec.space)[0],

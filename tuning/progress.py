@@ -81,8 +81,10 @@ class Progress:
         return f"[{duration(time.monotonic() - self._began)}] " + ", ".join(parts)
 
     def seconds_left(self, snapshot: Snapshot) -> float | None:
-        """Expected seconds to the end of the search; None before the first trial has ended and when none is left."""
+        """Expected seconds to the end of the search; None before the first trial has ended and when none is to come."""
         if snapshot.trial_seconds is None or not snapshot.waiting + snapshot.running:
+            return None
+        if not snapshot.running and self._until is not None and time.time() >= self._until:
             return None
         tickets = snapshot.waiting + snapshot.running / 2
         at_work = max(1, min(self._workers, snapshot.waiting + snapshot.running))

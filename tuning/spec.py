@@ -42,7 +42,7 @@ _EXTENDABLE = ("study", *_BUDGETS, "search.first", "search.start_from", "search.
 """What may differ when a study is gone on with: how long to search, where the data lie (their bytes may not), and what
 is tried first, where that of the study stands.
 
-The sections `run` and `winner` may differ too, and the space may grow (see :mod:`.extension`)."""
+The sections `run`, `winner` and `final` may differ too, and the space may grow (see :mod:`.extension`)."""
 
 
 _SINCE = ("search.objectives", "search.directions", "hypermodel", "objective_function", "data.known_ahead_beyond")
@@ -72,7 +72,7 @@ class StudySpec(Section):
         training: how each trial is trained.
         run: how workers run; may be changed when the study goes on.
         winner: how the winner is chosen; may be changed afterwards.
-        final: how the winner is trained again.
+        final: how the winner is trained again; may be changed afterwards.
         code: the user's code, once it was looked at.
     """
 
@@ -118,7 +118,8 @@ class StudySpec(Section):
             "search.points" if self.entries else "entries",
         )  # a comparison may get more seeds
         left_out += tuple(name for name in _SINCE if not flat.get(name))  # so that studies keep their names
-        return {n: v for n, v in flat.items() if n not in left_out and not n.startswith(("run.", "winner.", "code"))}
+        changeable = ("run.", "winner.", "final.", "code")
+        return {n: v for n, v in flat.items() if n not in left_out and not n.startswith(changeable)}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -186,19 +187,22 @@ def differences(stored: StudySpec, asked: StudySpec) -> list[str]:
     ]
 
 
-def with_winner(spec: StudySpec, asked: Mapping[str, Any]) -> StudySpec:
-    """The specification with another way to choose the winner; what is None stays.
+def with_end(spec: StudySpec, winner: Mapping[str, Any], final: Mapping[str, Any]) -> StudySpec:
+    """The specification with another way to choose the winner, and to train it again; what is None stays.
 
     Raises:
         SpecError: with every mistake at once.
     """
-    try:
-        winner = WinnerSpec.model_validate(spec.winner.model_dump() | {n: v for n, v in asked.items() if v is not None})
-    except ValidationError as error:
-        raise SpecError(
-            [explained({**detail, "loc": ("winner", *detail["loc"])}, StudySpec) for detail in error.errors()]
-        ) from error
-    return spec.model_copy(update={"winner": winner})
+    found: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for name, old, asked in (("winner", spec.winner, winner), ("final", spec.final, final)):
+        try:
+            found[name] = old.model_validate(old.model_dump() | {n: v for n, v in asked.items() if v is not None})
+        except ValidationError as error:
+            mistakes += [explained({**detail, "loc": (name, *detail["loc"])}, StudySpec) for detail in error.errors()]
+    if mistakes:
+        raise SpecError(mistakes)
+    return spec.model_copy(update=found)
 
 
 def with_default_trials(spec: StudySpec) -> StudySpec:

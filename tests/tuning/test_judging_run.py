@@ -127,7 +127,7 @@ def test_same_command_again_trains_nothing(judged: tuple[Path, dict[str, Any]]) 
 def test_another_look_at_the_test_part_is_remembered(judged: tuple[Path, dict[str, Any]]) -> None:
     folder, result = judged
     best = result["choice"]["winners"][0]
-    done = tune(folder, "export", "--winner", "best", "--bundle", "other", "--json")
+    done = tune(folder, "export", "--winner", "best", "--final-epochs", "1", "--bundle", "other", "--json")
     assert done.returncode == 0, done.stderr
     one = json.loads(done.stdout)
     assert one["choice"]["winners"] == [best]
@@ -135,6 +135,7 @@ def test_another_look_at_the_test_part_is_remembered(judged: tuple[Path, dict[st
     assert one["verified"]["reproduced"] is True
     parameters, information = one["parameters"], json.loads((folder / "other" / "model_info.json").read_text())
     assert information["data"]["lookback"] == parameters["lookback"]
+    assert information["training"]["epochs_trained"] == 1
     assert any(name.startswith("hour") for name in information["data"]["feature_names"]) == (
         "clock" in parameters["feature_groups"]
     )
@@ -161,7 +162,7 @@ def test_proven_leak_stops_the_study_before_anything_is_written(tmp_path: Path) 
     frame.dropna().to_csv(tmp_path / "wind.csv", index=False)
     refused = tune(tmp_path, "--data", "wind.csv", "--target", "power_mw", "--horizon", "2", "--trials", "1")
     assert refused.returncode == 2
-    assert "The data leak" in refused.stderr
+    assert "Leak in the data" in refused.stderr
     assert "'copied'" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "runs" / "greentune.db").exists()

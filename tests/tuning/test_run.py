@@ -162,6 +162,9 @@ def test_predict_writes_forecasts(finished: tuple[Path, dict[str, Any]]) -> None
     assert {"origin_time", "target_time", "step_ahead", "forecast_mw"} <= set(rows[0])
     assert len(rows) > 300
     assert f"the last for {rows[-1]['target_time'][:16]} UTC" in done.stdout
+    refused = tune(folder, "predict", result["bundle"], "wind.csv", "--out", "none/forecasts.csv")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "must lie in a folder that exists; there is none at none" in refused.stderr
     told = tune(folder, "predict", result["bundle"], "wind.csv", "--json")
     assert json.loads(told.stdout)["unit"] == "MW"
     assert len(json.loads(told.stdout)["forecasts"]) == len(rows)

@@ -156,6 +156,9 @@ def test_differences_name_both_values_and_leave_budgets_alone() -> None:
     stored, asked = spec_of(training={"epochs": 3}), spec_of(training={"epochs": 4}, search={"trials": 99})
     assert differences(stored, asked) == ["training.epochs: the study has 3, the command asks for 4"]
     assert differences(stored, stored) == []
+    shortened = spec_of(training={"epochs": 3}, final={"epochs": 5}, winner={"fresh_seeds": 0})
+    assert differences(stored, shortened) == [], "neither changes a trial"
+    assert stored.study == shortened.study
 
 
 def test_data_are_named_from_the_root_and_may_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from greentune.tuning.crew import exit_reason
 from greentune.tuning.presets import with_preset
 from greentune.tuning.progress import Progress
 from greentune.tuning.snapshot import Best, Snapshot, best_trial, take_snapshot
-from greentune.tuning.spec import StudySpec, parse_spec, with_winner
+from greentune.tuning.spec import StudySpec, parse_spec, with_end
 from greentune.tuning.summary import status_lines
 from greentune.tuning.wording import duration
 
@@ -117,6 +117,9 @@ def test_expected_end_is_not_after_the_time_limit() -> None:
     progress = Progress(epochs=5, until=time.time() + 30, workers=1)
     left = progress.seconds_left(snapshot_of(waiting=1000, trial_seconds=10.0))
     assert left == pytest.approx(35, abs=1)
+    over = Progress(epochs=5, until=time.time() - 1, workers=1)
+    assert over.seconds_left(snapshot_of(waiting=3, trial_seconds=10.0)) is None
+    assert over.seconds_left(snapshot_of(waiting=3, running=1, trial_seconds=10.0)) == 5.0
 
 
 def test_plain_lines_come_when_a_trial_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,6 +202,6 @@ def test_earlier_delivery_counts_only_while_nothing_has_changed_on_which_it_rest
     delivered["report"] = str(tmp_path / "report.html")
     (tmp_path / "result.json").write_text(json.dumps(delivered))
     assert delivery.earlier(spec, tmp_path, snapshot) == delivered
-    assert delivery.earlier(with_winner(spec, {"rule": "best"}), tmp_path, snapshot) is None
+    assert delivery.earlier(with_end(spec, {"rule": "best"}, {}), tmp_path, snapshot) is None
     (tmp_path / "report.html").unlink()
     assert delivery.earlier(spec, tmp_path, snapshot) is None
