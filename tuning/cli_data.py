@@ -40,14 +40,14 @@ def folds(
     )
     from ..objectives.audit import audit
     from ..objectives.fold_drawing import draw
-    from ..storage.datasets import load_source
     from .folds import cuts_of, folds_of
+    from .look_over import read
     from .presets import with_preset
-    from .spec import parse_spec
-    from .study_data import data_of
 
-    spec = parse_spec(with_preset({}, raw))
-    source = load_source(data_of(spec))
+    mistakes: list[str] = []
+    spec, source = read(with_preset({}, raw), mistakes)
+    if spec is None or source is None or mistakes:
+        raise Mistake(mistakes or "An objective function has no data, so there are no folds to draw.")
     found = folds_of(source, spec.validation)
     checked = audit(source.dataset, [cut.dataset for cut in cuts_of(source, spec.validation)])
     if as_json:

@@ -61,19 +61,12 @@ def look_over(raw: Mapping[str, Any], mistakes: list[str], *, timed: bool = Fals
     Raises:
         SpecError: with everything that the user can put right.
     """
-    spec: StudySpec | None = None
-    source: Source | None = None
-    try:
-        spec = parse_spec(raw)
-    except SpecError as error:
-        mistakes += error.mistakes
-    if raw.get("objective_function") is None:
-        source = _source(raw, spec, mistakes)
+    spec, source = read(raw, mistakes)
     found = None
     if spec is not None and source is not None and not mistakes:
         try:
             found = audit(source.dataset, [cut.dataset for cut in cuts_of(source, spec.validation)])
-            mistakes += [f"The data leak: {leak.sentence}" for leak in found.leaks]
+            mistakes += [f"Leak in the data: {leak.sentence}" for leak in found.leaks]
         except Mistake as error:
             mistakes += error.mistakes
     if mistakes or spec is None:
@@ -84,6 +77,19 @@ def look_over(raw: Mapping[str, Any], mistakes: list[str], *, timed: bool = Fals
     if looked.mistakes:
         raise SpecError(looked.mistakes)
     return Checked(probe.with_code(spec, looked) if probe.needed(spec) else spec, source, found, looked)
+
+
+def read(raw: Mapping[str, Any], mistakes: list[str]) -> tuple[StudySpec | None, Source | None]:
+    """Specification and data, each as far as it can be read; what is wrong is added to `mistakes`.
+
+    An objective function has no data.
+    """
+    spec: StudySpec | None = None
+    try:
+        spec = parse_spec(raw)
+    except SpecError as error:
+        mistakes += error.mistakes
+    return spec, None if raw.get("objective_function") is not None else _source(raw, spec, mistakes)
 
 
 def _source(raw: Mapping[str, Any], spec: StudySpec | None, mistakes: list[str]) -> Source | None:

@@ -109,7 +109,7 @@ def test_leak_is_a_mistake(folder: Path) -> None:
     frame["copied"] = frame["power_mw"].shift(-1)
     frame.dropna().to_csv(folder / "wind.csv", index=False)
     (leak,) = mistakes(study_tables(folder / "wind.csv"))
-    assert "The data leak" in leak
+    assert "Leak in the data" in leak
     assert "'copied'" in leak
 
 
@@ -188,7 +188,7 @@ def test_cost_is_told_in_sentences_and_as_json(timed: tuple[Report, Report]) -> 
     report = timed[1]
     told = "\n".join(lines(report))
     assert "search   7 tickets by tpe, 2 folds each, up to 5 epochs; pruner median, judged by val_mse" in told
-    assert "for all on 2 workers, if none is pruned" in told
+    assert "for all on 2 workers, if none is pruned and none larger" in told
     assert "no new trial after 3 s" in told
     assert "then     fresh seeds " in told
     assert json.loads(json.dumps(report.to_json()))["cost"]["workers"] == 2

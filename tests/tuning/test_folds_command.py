@@ -36,3 +36,13 @@ def test_folds_end_with_nothing_where_all_is_well(tmp_path: Path) -> None:
     known = tune(tmp_path, "folds", *series, "--known-ahead", "wind_ms")
     assert known.returncode == 0, known.stderr
     assert "'wind_ms@+2' takes away" in known.stdout, "power follows this wind, which nobody could know so well"
+
+
+def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
+    write_series(tmp_path / "wind.csv")
+    wrong = ("--target", "power", "--known-ahead", "wind", "--horizon", "0", "--validation", "expandin")
+    refused = tune(tmp_path, "folds", "--data", "wind.csv", *wrong)
+    assert refused.returncode == 2
+    assert "Did you mean 'expanding'?" in refused.stderr
+    assert "`horizon`" in refused.stderr or "`data.horizon`" in refused.stderr
+    assert "'power_mw'" in refused.stderr
