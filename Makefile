@@ -18,7 +18,7 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 .PHONY: help tune test long chaos check format docs clean view
 
 help:
-	@echo "make tune    tune, prove and export a forecaster of the packaged wind farm (8 to 10 minutes on 2 cores)"
+	@echo "make tune    tune, prove and export a forecaster of the packaged wind farm (5 to 10 minutes on 2 cores)"
 	@echo "             make tune ARGS=\"--sampler grid --epochs 2\" passes options; ARGS=--help lists them"
 	@echo "make test    run the tests; make test PYTEST_ARGS=\"-k queue\" passes options to pytest,"
 	@echo "             TEST_PROCESSES=4 uses more cores"

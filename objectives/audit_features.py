@@ -228,7 +228,7 @@ def _praise(evidence: Evidence, relations: Relations, ahead: np.ndarray) -> str:
     kind = "known ahead" if evidence.origins else "in the newest step"
     return (
         f"No copy of the target, and none too close to it, among {counted(len(ahead), 'feature')} {kind}; the closest "
-        f"is '{evidence.dataset.feature_names[closest]}', relation {relation[closest]:.2f}."
+        f"is '{evidence.dataset.feature_names[closest]}', relation {relation[closest]:.2f}, where 1 is a copy."
     )
 
 

@@ -68,7 +68,7 @@ class Search:
 
     Attributes:
         counts: trials by state, for instance ``{"complete": 40, "pruned": 18}``.
-        seconds: wall clock of the whole search.
+        seconds: wall clock of the search, without the time in which no trial ran.
         space: what was searched, in the notation of a study file.
         best_trials: best first.
         notes: further sentences, for instance whether the penalty and the forecast error agree on the best point.

@@ -14,7 +14,7 @@ from .markup import bullets, command, figure, note, paragraph, section, table
 from .page_metrics import cards, metrics
 from .page_pareto import pareto
 from .stylesheet import CSS
-from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, setting, steps, varied
+from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, plural, setting, steps, varied
 
 _N_TRIALS = 10
 _PARTS = {"train": "training", "val": "validation", "train + val": "training and validation", "test": "test"}
@@ -126,7 +126,7 @@ def _winner(content: ReportContent) -> str:
     if winner.backend is not None:
         facts.append(f"trained on {winner.backend}")
     if winner.epochs_trained is not None and winner.best_epoch is not None:
-        facts.append(f"{winner.epochs_trained} epochs, the best was number {winner.best_epoch + 1}")
+        facts.append(f"{plural(winner.epochs_trained, 'epoch')}, the best was number {winner.best_epoch + 1}")
     if winner.monitor is not None and winner.best_value is not None:
         facts.append(f"{winner.monitor} {number(winner.best_value, 5)} there")
     rows = [(name, setting(value)) for name, value in winner.parameters.items()]
@@ -209,13 +209,20 @@ def _data(data: DataFacts) -> str:
     return (
         table(("", ""), facts, words=True)
         + "<h3>Parts</h3>"
-        + table(("part", "windows", "left out for gaps", "first target", "last target"), parts)
+        + table(("part", "windows", "left out for holes", "first target", "last target"), parts)
+        + _across_borders(data)
         + f"<details><summary>The {len(data.features)} features and what each is</summary>"
         + table(("feature", "what the model sees of it"), data.features, words=True)
         + "</details>"
         + bullets(data.notes)
         + (note(data.attribution) if data.attribution else "")
     )
+
+
+def _across_borders(data: DataFacts) -> str:
+    if any(part.name == "train + val" for part in data.parts):
+        return note("Training and validation were learnt together, with the windows across the border between them.")
+    return note("Windows across a border belong to no part.") if data.first else ""
 
 
 def _versions(content: ReportContent) -> str:

@@ -73,6 +73,10 @@ def _pruned(one: Mapping[str, Any]) -> bool:
     return bool(one.get("pruned"))
 
 
+def _hundredths(value: float | None) -> str:
+    return number(None if value is None else round(value, 2), 2)
+
+
 def _candidate(one: Mapping[str, Any]) -> Sequence[str]:
     fresh = one["fresh"]
     n_parameters = one["n_parameters"]
@@ -81,8 +85,8 @@ def _candidate(one: Mapping[str, Any]) -> Sequence[str]:
         number(one["search_value"], 6),
         number(fmean(fresh), 6) if fresh else UNKNOWN,
         number(stdev(fresh), 6) if len(fresh) > 1 else UNKNOWN,
-        number(one["behind"], 2),
-        number(one["behind_se"], 2),
+        _hundredths(one["behind"]),
+        _hundredths(one["behind_se"]),
         UNKNOWN if n_parameters is None else f"{n_parameters:,}",
         str(one["epochs"]),
     )

@@ -78,12 +78,12 @@ def duration(seconds: float | None) -> str:
 def steps(count: int, step_seconds: float | None) -> str:
     """A number of steps as a time: ``3 hours``, ``45 minutes``; ``3 steps`` where the step is unknown."""
     if step_seconds is None:
-        return _plural(count, "step")
+        return plural(count, "step")
     seconds = count * step_seconds
     for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size and seconds % size == 0 and not (name == "day" and seconds < 2 * size):
-            return _plural(int(seconds // size), name)
-    return _plural(int(seconds), "second") if seconds == int(seconds) else f"{seconds:g} seconds"
+            return plural(int(seconds // size), name)
+    return plural(int(seconds), "second") if seconds == int(seconds) else f"{seconds:g} seconds"
 
 
 def horizon(steps_ahead: Sequence[int], step_seconds: float | None) -> str:
@@ -114,18 +114,22 @@ def headline(evaluation: Mapping[str, Any], ahead: str) -> tuple[str, bool | Non
     error = f"misses by {number(rmse)}\u00a0{unit} (RMSE{between}) on the test part"
     if skill is None:
         return f"{what} {error}; whether it beats persistence cannot be known from these data.", None
-    lost = [NAMES.get(name, name) for name in lost_to(evaluation) if name != "persistence"]
-    but = f", but not {' or '.join(', '.join(lost).rsplit(', ', 1))}" if lost else ""
     less = f"it {error}, {percent(abs(skill), 0 if skill >= _BARELY else 1)}"
     if skill <= 0:
         return f"{what} does not beat persistence: {less} more than persistence does.", False
     barely = "barely " if skill < _BARELY else ""
-    return f"{what} {barely}beats persistence{but}: {less} less than persistence does.", True
+    return f"{what} {barely}beats persistence{but_not(evaluation)}: {less} less than persistence does.", True
 
 
 def lost_to(evaluation: Mapping[str, Any]) -> list[str]:
     """The baselines whose RMSE is smaller than the model's, on the values where they are known."""
     return [name for name, values in evaluation["baselines"].items() if (values.get("skill") or 0) < 0]
+
+
+def but_not(evaluation: Mapping[str, Any]) -> str:
+    """``, but not climatology or gradient boosting``: the baselines beside persistence that it loses to."""
+    lost = [NAMES.get(name, name) for name in lost_to(evaluation) if name != "persistence"]
+    return f", but not {' or '.join(', '.join(lost).rsplit(', ', 1))}" if lost else ""
 
 
 def verdict(name: str, skill: float | None, p_value: float | None) -> str:
@@ -160,5 +164,6 @@ def interval(ends: Sequence[float] | None, shown: Callable[[float], str] = numbe
     return "" if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"
 
 
-def _plural(count: int, name: str) -> str:
+def plural(count: int, name: str) -> str:
+    """``1 epoch``, ``16 epochs``."""
     return f"{count} {name}{'' if count == 1 else 's'}"

@@ -127,14 +127,14 @@ def lines(report: Report) -> list[str]:
     found.append(
         f"cost     {cost.epoch_seconds:.2g} s an epoch on {report.windows:,} windows and {cost.start_seconds:.2g} s to "
         f"begin: {duration(cost.trial_seconds)} a trial, {duration(cost.search_seconds)} for all on "
-        f"{counted(cost.workers, 'worker')}, if none is pruned"
+        f"{counted(cost.workers, 'worker')}, if none is pruned and none larger"
     )
     if report.timeout is not None and report.timeout < cost.search_seconds:
         found.append(f"         no new trial after {duration(report.timeout)}")
     then = f"retraining {duration(cost.retraining_seconds)}"
     if cost.fresh_seconds:
         then = f"fresh seeds {duration(cost.fresh_seconds)}, {then}"
-    return [*found, f"then     {then}, at most"]
+    return [*found, f"then     {then}, for this model"]
 
 
 def _cost(checked: Checked, timing: Mapping[str, float], tickets: int, workers: int) -> Cost:

@@ -64,10 +64,10 @@ def used_up_of(study: optuna.Study, storage: ResilientStorage) -> str | None:
 def _used_up(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> str | None:
     until = attributes.get(records.UNTIL)
     if until is not None and fleet.time_of(connection) >= until:
-        return attributes.get(records.ENDED) or "The time limit is used up; the same command again goes on"
+        return attributes.get(records.ENDED) or "The time limit is used up (the same command again goes on)"
     budget = spec.search.worker_seconds
     if budget is not None and tallies.worker_seconds(connection, study_id) >= budget:
-        return "The time of all workers together is used up; a longer --worker-time goes on"
+        return "The time of all workers together is used up (a longer --worker-time goes on)"
     return None
 
 

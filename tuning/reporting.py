@@ -74,7 +74,11 @@ def write(
             monitor=fit.monitor if alone else None,
             best_value=fit.best_value if alone else None,
             backend=spec.backend,
-            notes=(choice.reason, *_optimism(choice), *(retraining_note(study, spec, member) for member in members)),
+            notes=(
+                choice.reason,
+                *optimism_note(choice.optimism),
+                *(retraining_note(study, spec, member) for member in members),
+            ),
             members=() if alone else tuple(_member_row(study, spec, member) for member in members),
         ),
         search=_search(study, spec, source, choice),
@@ -128,17 +132,30 @@ def _looks(looks: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _optimism(choice: Choice) -> list[str]:
-    if choice.optimism is None:
+def optimism_note(percent: float | None) -> list[str]:
+    """What became of the best number of the search with fresh seeds; nothing where it was not tried."""
+    if percent is None:
         return []
-    worse = f"{abs(choice.optimism):.1f} % {'worse' if choice.optimism > 0 else 'better'}"
-    return [f"With fresh seeds the best number of the search came out {worse}: that is its optimism."]
+    came_out = "With fresh seeds the best number of the search came out"
+    if percent > 0:
+        return [f"{came_out} {percent:.1f} % worse: that is its optimism."]
+    return [f"{came_out} {-percent:.1f} % better: it was not optimistic."]
+
+
+def seconds_at_work(trials: Sequence[FrozenTrial]) -> float | None:
+    """Wall time in which at least one trial ran: a study may have been gone on with after days."""
+    spans = sorted((t.datetime_start, t.datetime_complete) for t in trials if t.datetime_start and t.datetime_complete)
+    if not spans:
+        return None
+    seconds, until = 0.0, spans[0][0]
+    for begun, ended in spans:
+        seconds += max(0.0, (ended - max(begun, until)).total_seconds())
+        until = max(until, ended)
+    return seconds
 
 
 def _search(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice) -> Search:
     trials = study.get_trials(deepcopy=False)
-    begun = [t.datetime_start for t in trials if t.datetime_start is not None]
-    ended = [t.datetime_complete for t in trials if t.datetime_complete is not None and t.datetime_start is not None]
     complete = _complete(study)
     return Search(
         study=study.study_name,
@@ -148,7 +165,7 @@ def _search(study: optuna.Study, spec: StudySpec, source: Source, choice: Choice
         monitor=spec.search.metric,
         counts=counts(take_snapshot(study)),
         workers=_most_workers(trials),
-        seconds=(max(ended) - min(begun)).total_seconds() if begun and ended else None,
+        seconds=seconds_at_work(trials),
         space=searched_space(study, spec),
         best_trials=tuple(_row(trial, spec) for trial in complete[:BEST_TRIALS_SHOWN]),
         notes=tuple(search_notes(study, spec)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..reports.wording import NAMES, interval
+from ..reports.wording import NAMES, but_not, interval
 from .owner import is_gone
 from .records import FRESH
 from .snapshot import Snapshot
@@ -28,7 +28,7 @@ def delivered_lines(delivered: dict[str, Any]) -> list[str]:
         lines.append(f"  RMSE {test['rmse']:.3f} {unit}: 95 % interval {between}")
     skill = test.get("skill")
     if skill is not None:
-        verdict = "better than persistence" if skill > 0 else "NOT better than persistence"
+        verdict = f"better than persistence{but_not(delivered)}" if skill > 0 else "NOT better than persistence"
         lines.append(f"  skill {skill:.3f}: {verdict}; errors in {unit}")
     best = delivered.get("best_baseline")
     if best is not None:

@@ -32,6 +32,12 @@ def test_what_an_earlier_run_delivered_is_said_too() -> None:
     assert "interval" not in text
 
 
+def test_baselines_that_are_better_stand_beside_the_skill() -> None:
+    baselines = {"persistence": {"skill": 0.1}, "climatology": {"skill": -0.2}, "gradient_boosting": {"skill": -0.5}}
+    text = said({**PLAIN, "baselines": {name: {**FIGURES, **values} for name, values in baselines.items()}})
+    assert "skill 0.100: better than persistence, but not climatology or gradient boosting; errors in MW" in text
+
+
 FIGURES = {"rmse": 1.0, "mae": 0.8, "r2": 0.5, "bias": 0.0, "nrmse": None, "skill": 0.1}
 PLAIN = {"units": "MW", "test": FIGURES, "baselines": {}}
 

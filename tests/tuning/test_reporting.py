@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import optuna
@@ -16,7 +17,7 @@ from greentune.tuning.choosing import Choice, one
 from greentune.tuning.facts import counts, fit_facts, study_facts, winner_facts
 from greentune.tuning.pareto import front_rows
 from greentune.tuning.presets import with_preset
-from greentune.tuning.reporting import retraining_note, search_notes
+from greentune.tuning.reporting import optimism_note, retraining_note, search_notes, seconds_at_work
 from greentune.tuning.retraining import Retrained
 from greentune.tuning.snapshot import take_snapshot
 from greentune.tuning.spec import StudySpec, parse_spec
@@ -72,6 +73,22 @@ def test_other_order_in_the_unit_is_said_with_its_reason() -> None:
     )
     assert search_notes(study, spec_of(validation={}))[-1].endswith("it is trial 0.")
     assert not any("would be the best" in note for note in search_notes(study, spec_of(search={"metric": "val_loss"})))
+
+
+def test_time_in_which_no_trial_ran_is_no_time_of_the_search() -> None:
+    begun = datetime(2026, 11, 1, tzinfo=UTC)
+    spans = [(0, 60), (30, 90), (40, 50), (86_400, 86_410)]
+    trials = [optuna.trial.create_trial(value=1.0) for _ in spans]
+    for trial, (start, end) in zip(trials, spans, strict=True):
+        trial.datetime_start, trial.datetime_complete = (begun + timedelta(seconds=at) for at in (start, end))
+    assert seconds_at_work(trials[::-1]) == 100.0
+    assert seconds_at_work([]) is None
+
+
+def test_number_that_fresh_seeds_improve_was_not_optimistic() -> None:
+    assert optimism_note(None) == []
+    assert optimism_note(2.04)[0].endswith("came out 2.0 % worse: that is its optimism.")
+    assert optimism_note(-12.7)[0].endswith("came out 12.7 % better: it was not optimistic.")
 
 
 def test_pruned_number_has_a_column_of_its_own_with_the_folds_behind_it() -> None:
