@@ -96,6 +96,10 @@ class Search:
     pareto: Pareto | None = None
 
 
+TOGETHER = "train + val"
+"""The part that a model learnt from that has no validation."""
+
+
 @dataclass(frozen=True)
 class PartFacts:
     """A part of the data: its windows, those left out for a gap, first and last target time (UTC) where known."""
@@ -311,7 +315,7 @@ def _part_facts(dataset: Dataset, name: str) -> PartFacts:
     known = times is not None and times.size > 0
     first, last = (_day(times.min()), _day(times.max())) if known and times is not None else (None, None)
     left_out = dataset.counts.get(f"windows_left_out_{name}")
-    shown = "train + val" if name == "train" and not _has_validation(dataset) else name
+    shown = TOGETHER if name == "train" and not _has_validation(dataset) else name
     return PartFacts(shown, len(part.windows), left_out, first, last)
 
 

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from . import page_choice
-from .content import DataFacts, ReportContent, Search, TrialRow, Winner
+from .content import TOGETHER, DataFacts, ReportContent, Search, TrialRow, Winner
 from .layout import BundleError
 from .markup import bullets, command, figure, note, paragraph, section, table
 from .page_metrics import cards, metrics
@@ -17,7 +17,7 @@ from .stylesheet import CSS
 from .wording import UNKNOWN, duration, headline, horizon, lost_to, number, plural, setting, steps, varied
 
 _N_TRIALS = 10
-_PARTS = {"train": "training", "val": "validation", "train + val": "training and validation", "test": "test"}
+_PARTS = {"train": "training", "val": "validation", TOGETHER: "training and validation", "test": "test"}
 _COUNTS = {
     "rows": "rows",
     "rows_missing": "rows missing in the file",
@@ -220,7 +220,7 @@ def _data(data: DataFacts) -> str:
 
 
 def _across_borders(data: DataFacts) -> str:
-    if any(part.name == "train + val" for part in data.parts):
+    if any(part.name == TOGETHER for part in data.parts):
         return note("Training and validation were learnt together, with the windows across the border between them.")
     return note("Windows across a border belong to no part.") if data.first else ""
 

@@ -57,9 +57,9 @@ class SeriesSource:
 
     def everything(self) -> Dataset:
         origins = {"train": self._samples, "val": self._samples[:0], "test": self._test}
-        left_out = {**self.dataset.counts, "windows_left_out_train": self._left_out, "windows_left_out_val": 0}
-        left_out["windows_left_out"] = sum(left_out[f"windows_left_out_{name}"] for name in PART_NAMES)
-        return replace(self._cut(slice(0, self._borders[1]), origins, left_out), everything=True)
+        counts = {**self.dataset.counts, "windows_left_out_train": self._left_out, "windows_left_out_val": 0}
+        counts["windows_left_out"] = sum(counts[f"windows_left_out_{name}"] for name in PART_NAMES)
+        return replace(self._cut(slice(0, self._borders[1]), origins, counts), everything=True)
 
     def _parts(self) -> Dataset:
         spec, target = self._spec, self._target

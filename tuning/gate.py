@@ -49,16 +49,21 @@ def look(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: 
     return Gate.OPEN if control == records.RUN else Gate.PAUSED
 
 
+def used_up(storage: ResilientStorage, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> str | None:
+    """Which budget is used up, so that no new trial begins, without a full stop; None while all last."""
+    return storage.transaction(lambda connection, _again: _used_up(connection, study_id, spec, attributes))
+
+
 def used_up_of(study: optuna.Study, storage: ResilientStorage) -> str | None:
-    """Why no new trial of a study begins although tickets wait, without a full stop; None while its budgets last."""
+    """The same of any study, as it stands; None where no ticket waits, or where another version made it."""
     attributes = study.user_attrs
     if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         return None
     try:
         spec = records.spec_in(study.study_name, attributes)
-    except records.StudyError:  # of another version: its counts are shown all the same
+    except records.StudyError:
         return None
-    return storage.transaction(lambda connection, _again: _used_up(connection, study._study_id, spec, attributes))
+    return used_up(storage, study._study_id, spec, attributes)
 
 
 def _used_up(connection: sa.Connection, study_id: int, spec: StudySpec, attributes: Mapping[str, Any]) -> str | None:

@@ -118,9 +118,7 @@ class Supervisor:
         opening = gate.opening(self._storage, self._study._study_id, self._spec, attributes)
         if opening is not self._told:
             self._told = opening
-            why = (
-                gate.used_up_of(self._study, self._storage) or attributes.get(records.ENDED) or "The budget is used up"
-            )
+            why = gate.used_up(self._storage, self._study._study_id, self._spec, attributes)
             self._progress.say(_OPENINGS[records.STOP if self._stopped else opening.value].format(why=why))
         return opening
 

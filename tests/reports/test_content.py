@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from greentune.reports.content import ReportContent, Search, TrialRow, Winner, data_facts, report_content
+from greentune.reports.content import TOGETHER, ReportContent, Search, TrialRow, Winner, data_facts, report_content
 from greentune.reports.evaluation import evaluate
 from greentune.reports.model_info import versions
 from greentune.storage.dataset import Dataset
@@ -85,7 +85,7 @@ def test_report_says_on_which_rows_scaling_was_fitted(trained: Trained) -> None:
 def test_parts_that_were_learnt_together_are_one(dataset: Dataset) -> None:
     learnt, test = data_facts(load_source(dataset.spec).everything()).parts
     apart = data_facts(dataset)
-    assert (learnt.name, test) == ("train + val", apart.parts[2])
+    assert (learnt.name, test) == (TOGETHER, apart.parts[2])
     assert (learnt.first, learnt.last) == (apart.parts[0].first, apart.parts[1].last)
     assert learnt.n_windows > apart.parts[0].n_windows + apart.parts[1].n_windows, "those over the border, too"
 
