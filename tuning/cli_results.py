@@ -34,6 +34,8 @@ def export(
     quiet: o.QuietOption = False,
 ) -> None:
     """Retrain the winner of a study (default: the newest) or another trial, evaluate it, write bundle and report."""
+    import optuna
+
     from ..objectives.audit import Audit
     from . import queue, records, table
     from .finishing import finish
@@ -42,6 +44,7 @@ def export(
     from .spec import with_end
     from .summary import delivered_lines
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     database, url = existing(storage, out)
     found = records.load_study(database, study)
     spec = records.read_spec(found)
